@@ -6,6 +6,15 @@ from lmdiag.stats.windows import median
 
 UNIFORM = 8.0  # bits per byte of random bytes
 
+SEES_TOO_MUCH = (
+    "Change one late token of an input: outputs before it must stay the same (causal mask); decode inputs and labels of one batch: shifted by one, once?",
+    "Look for evaluation documents in the training data.",
+)
+UNIT = (
+    "Check the unit of the loss: nats per token divided by ln 2 are bits per token.",
+    "Check the number of bytes per token that was used.",
+)
+
 
 @rule(family="data", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
 def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: float = 0.25) -> Findings:
@@ -52,12 +61,7 @@ def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: f
         int(bits.steps[-1]),
         metric,
         {"bits_per_byte": level},
-        (
-            "Check the unit of the loss: nats per token divided by ln 2 are bits per token.",
-            "Check the number of bytes per token that was used.",
-            "Decode inputs and labels of one batch: are the labels shifted by one, once?",
-            "Look for evaluation documents in the training data.",
-        ),
+        (*(SEES_TOO_MUCH if level < suspicious else ()), *UNIT),
         Severity.INFO if impossible <= level < suspicious else Severity.WARNING,
     )
 

@@ -34,7 +34,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
     `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. From 40 records on it must also be twice the
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
-    stretch from 10% to 30% of the run, with a rank trend; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median. In so few records
+    stretch from 10% to 30% of the run, or, where it is above the first tenth, that from 30% to 50% or from 50% to 70%, with a rank trend since; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median. In so few records
     the median loss must not fall meanwhile: the norm of an adapter that begins at 0 grows as it learns. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
     four standard errors): they harmed nothing. Behind a single one it may take ten records to come back. A norm that grew did so from where it stays above twice the early one.
@@ -63,19 +63,27 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
         yield _jump(run, norms, hits, ratios)
         return
     n = len(norms)
-    early, late = norms.values[n // 10 : max(3 * n // 10, n // 10 + 2)], norms.values[-max(2, n // 10) :]
-    growth = float(median(late) / median(early))
     few = n < GROWTH_BLOCKS
-    if (
-        growth >= ratio
-        and mann_kendall(np.log(norms.values)) > RISING
-        and not (few and _loss_fell(run, int(norms.steps[n // 2])))
-    ):
-        yield _growth(run, norms, growth, float(median(early)))
+    early, since = _lowest(norms.values)
+    late = float(median(norms.values[-max(2, n // 10) :]))
+    grew = late >= ratio * early and mann_kendall(np.log(norms.values[since:])) > RISING
+    if grew and not (few and _loss_fell(run, int(norms.steps[n // 2]))):
+        yield _growth(run, norms, late / early, early)
         return
     at = grown_from(norms.values) if few else None
     if at is not None and not _loss_fell(run, int(norms.steps[at])):
         yield _growth_of_few(run, norms, at)
+
+
+def _lowest(values: np.ndarray) -> tuple[float, int]:
+    """Return the level that norms grew from, and the row where that stretch begins: the lowest fifth behind the first tenth, if the end is above the start."""
+    n = len(values)
+    starts = [n // 10]
+    if n >= GROWTH_BLOCKS and median(values[-(n // 10) :]) >= median(values[: n // 10]):
+        starts += [3 * n // 10, n // 2]
+    levels = [float(median(values[at : at + max(n // 5, 2)])) for at in starts]
+    lowest = int(np.argmin(levels))
+    return levels[lowest], starts[lowest] if lowest else 0
 
 
 def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,18 @@ LEAST_REST, GAINED, MOVED = 0.1, 0.01, 0.1  # of the records, behind the fall; o
 ERRORS, MOVE_ERRORS = 2.0, 3.0  # standard errors of that gain, and of that move
 SURE_GAIN = 0.05  # of the loss: a gain, however noisy it is
 
+WHERE_IT_DIES = "Check the initialisation and the residual path; log the norm of each layer to see where it dies."
+ADVICE_IF_NONE = (
+    "List the parameters without gradient: one backward pass shows which are frozen, detached, or not in the graph.",
+    "With adapters and gradient checkpointing, call enable_input_require_grads().",
+    WHERE_IT_DIES,
+)
+ADVICE_IF_SMALL = (
+    "Hand the logits to the loss as they are: a softmax before a cross-entropy, which has its own, leaves next to no gradient.",
+    WHERE_IT_DIES,
+    "Compute one batch in fp32, and without a mask: saturated activations and masked labels pass little back.",
+)
+
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
 def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Findings:
@@ -35,7 +47,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     computed; the first zeros at a rate of 0, of steps that a loss scaler skips; reinforcement learning, where equal rewards give no gradient.
 
     ## What to try
-    Look for frozen or detached parameters, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
+    Look for frozen or detached parameters, a softmax applied twice, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
     and gradient checkpointing, call `enable_input_require_grads()`.
 
     ## References
@@ -84,9 +96,8 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
         went = f"fell from a median of {figure(before, 3)} to one of" if after < before else "has a median of"
         message = f"The gradient norm {went} {figure(after, 3)}, from {run.place(step)} on, while the loss still has one of {figure(level)}."
-        yield _finding(
-            message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
-        )
+        evidence = {"early": before, "late": after, "loss": level}
+        yield _finding(message, step, int(norms.steps[-1]), evidence, Severity.WARNING, ADVICE_IF_SMALL)
 
 
 def _begun(run: Run, norms: Series) -> Series:
@@ -131,10 +142,12 @@ def _loss_kept(run: Run) -> tuple[float, float] | None:
     return (end / start, end) if start > 0 else None
 
 
-def _finding(message: str, first: int, last: int, evidence: dict[str, float], severity: Severity) -> Finding:
-    advice = (
-        "List the parameters without gradient: one backward pass shows which are frozen, detached, or not in the graph.",
-        "With adapters and gradient checkpointing, call enable_input_require_grads().",
-        "Check the initialisation and the residual path; log the norm of each layer to see where it dies.",
-    )
+def _finding(
+    message: str,
+    first: int,
+    last: int,
+    evidence: dict[str, float],
+    severity: Severity,
+    advice: tuple[str, ...] = ADVICE_IF_NONE,
+) -> Finding:
     return Finding(message, first, last, "grad_norm", evidence, advice, severity)

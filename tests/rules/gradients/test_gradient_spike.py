@@ -120,3 +120,11 @@ def test_few_norms_that_grew_tenfold_and_stay_up_while_the_loss_does_not_fall(lo
     norms = [0.31, 0.22, 1.1, 1.6, 14, 9.3, 18.5, 12.2, 5.1, 19, 8.8]
     said = fires(check, run(loss=loss, grad_norm=norms))
     assert [(f.first_step, "grew 17-fold at step 5 and stayed up" in f.message) for f in said] == found * [(5, True)]
+
+
+@pytest.mark.parametrize(("end", "found"), [(100.0, 1), (25.0, 0)])
+def test_growth_is_measured_from_the_lowest_level_if_the_end_is_above_the_start(end, found):
+    rng = np.random.default_rng(0)
+    norms = np.exp(np.r_[np.linspace(np.log(30), np.log(4), 160), np.linspace(np.log(4), np.log(end), 240)])
+    made = run(loss=falling(400), grad_norm=norms * np.exp(rng.normal(0, 0.2, 400)))
+    assert len(fires(check, made)) == found

@@ -58,3 +58,9 @@ def test_a_tiny_norm_at_the_uniform_guess():
 def test_silent_on_the_natural_decline():
     assert fires(check, run(loss=falling(300), grad_norm=np.geomspace(5, 0.1, 300))) == []
     assert fires(check, healthy(300)) == []
+
+
+def test_a_norm_that_fades_is_no_missing_gradient():
+    losses = np.r_[4.64, np.full(399, 4.51)]
+    (found,) = fires(check, run(loss=losses, grad_norm=0.03 * 10.0 ** np.linspace(0, -4, 400)))
+    assert "softmax" in found.advice[0]
