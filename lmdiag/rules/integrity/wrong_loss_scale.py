@@ -8,7 +8,7 @@ from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Sev
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LARGEST_UNIFORM, LEARNS, MOST_EVALUATIONS
 from lmdiag.stats.progress import Progress, progress
-from lmdiag.stats.windows import median, medians_around, quantile
+from lmdiag.stats.windows import median, medians_around, quantile, rolling_median
 
 NEVER = 16.0  # nats per token: no model stays there
 WHOLE = 0.06  # distance from a whole number
@@ -24,6 +24,8 @@ LEAST_TIMES, STEADY, MOVED = 1.8, 0.1, 0.05  # of the evaluation; spread of that
 EVALUATIONS = 3
 FELL = 0.2  # of the evaluation: by how much it fell beside a training loss that is a part of it; harder text is evaluated more often than easier
 SETTLED_TIMES = 8.0  # of the evaluation, in the last half alone: earlier, averages of training lag behind a fast fall
+COSTS, SMOOTHED = 0.25, 5  # of the run, spent above the uniform guess; records of the median that tells
+SMALLER_START = "The initialisation is too large: look at the scale of the embedding and output weights."
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
 
@@ -42,7 +44,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     | multiple of the evaluation | training loss 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or within 2% of a whole number; or 8 times it and as steady in the last half of the evaluations, where an average over steps no longer lags behind a fall | warning: two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not |
     | part of the evaluation | training loss 1 / 1.8 of the evaluation or less, as steady, while that falls by 20%, or by 5% and the ratio is 1 over a whole number within 2% | warning: what is learned by heart leaves the evaluation ever further behind, and an untrained model knows all text equally badly |
     | log that begins later | above 16 nats throughout | information |
-    | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
+    | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; a warning where that took a quarter of the run; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
     | the same, surely a factor | from `warning` (1.8) on, the loss stays above ln V, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start), and its end divided by the factor is 1 nat or more | warning: a mean in nats per token cannot do all that, whatever the initialisation |
 
     Where the first loss itself is near or below ln V, the loss rose in the first steps, which `early-instability` and `lr-too-high` judge. A start that is 2 to 8 times the
@@ -98,16 +100,27 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         and learns
         and float(np.ptp(np.log(losses.values[:3]))) < np.log(SAME)
     )
-    told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; the median of its last quarter is {figure(seen.end)}."
+    told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; the median of its last quarter is {figure(seen.end)}"
+    below = None if stays else _below(run, losses, uniform)
+    late = below is not None and below[1] >= COSTS
+    if late and below is not None:
+        told += f", and the loss came below that guess only at {run.place(below[0])}, {below[1]:.0%} into the run"
     yield Finding(
-        told,
+        f"{told}.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         _evidence(first, uniform, ratio, seen),
-        _advice(run),
-        Severity.WARNING if sure else Severity.INFO,
+        _advice(run) if stays else (SMALLER_START, *_advice(run)[:1]),
+        Severity.WARNING if sure or late else Severity.INFO,
     )
+
+
+def _below(run: Run, losses: Series, uniform: float) -> tuple[int, float]:
+    """Return the step at which the loss came below the uniform guess for good, by its rolling medians, and the share of the run until then."""
+    above = np.flatnonzero(rolling_median(losses.values, SMOOTHED) > uniform)
+    step = int(losses.steps[min(int(above[-1]) + 1 + SMOOTHED // 2, len(losses) - 1)]) if len(above) else run.first_step
+    return step, (step - run.first_step) / max(run.last_step - run.first_step, 1)
 
 
 def _times_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | None:
@@ -291,5 +304,5 @@ def _advice(run: Run) -> tuple[str, ...]:
         "Compute the loss of one batch by hand: a mean over target tokens, in nats. "
         f"If the logged loss is a sum, divide it by {count}.",
         "If the gradients were summed as well, divide the loss before backward() and tune the learning rate again.",
-        "If the mean is right, the initialisation is too large: look at the scale of the embedding and output weights.",
+        f"If the mean is right, {SMALLER_START[0].lower()}{SMALLER_START[1:]}",
     )

@@ -75,6 +75,14 @@ def test_a_large_initialisation_is_information(start):
     assert "a large initialisation" in found.message
 
 
+def test_a_start_that_takes_a_quarter_of_the_run_to_overcome_is_a_warning():
+    slow = 3 + 400 * np.exp(-np.arange(200) / 20)
+    (found,) = fires(check, run(loss=slow, config=GPT2))
+    assert found.severity is Severity.WARNING
+    assert "the loss came below that guess only at step" in found.message
+    assert found.advice[0].startswith("The initialisation is too large")
+
+
 @pytest.mark.parametrize("start", [9.0, 10.8, 12.5])
 def test_silent_near_the_uniform_guess(start):
     assert fires(check, run(loss=falling(200, start=start), config=GPT2)) == []

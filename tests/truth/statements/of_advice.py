@@ -256,3 +256,25 @@ def ten_times(case: Case, x: str, n: str) -> bool:
     return math.isclose(parsed(x), 10 * case.series("lr").values.max(), rel_tol=0.06) and spells(
         n, max(case.run.last_step // 10, 1)
     )
+
+
+@states(r"in all <n> evaluations(?: from <@since> on)?")
+def one_number_since(case: Case, n: str, at_since: int | None = None) -> bool:
+    since = case.finding.first_step if at_since is None else at_since
+    return case.finding.first_step == since and spells(n, int((case.subject.steps >= since).sum()))
+
+
+@states(r"after <n> epochs no text came twice")
+def read_once(case: Case, n: str) -> bool:
+    read = case.at("epoch", case.run.last_step)
+    return read < 1 and spells(n, read)
+
+
+@states(r"came below that guess only at <@step>, <share%> into the run")
+def below_the_guess(case: Case, at_step: int, share: str) -> bool:
+    guess, run = case.finding.evidence["uniform"], case.run
+    later = case.values[case.subject.steps >= at_step]
+    return (
+        bool(np.median(later) < guess)
+        and share == f"{(at_step - run.first_step) / (run.last_step - run.first_step):.0%}"
+    )
