@@ -99,3 +99,26 @@ def test_noise_that_lasts_for_a_hundredth_of_the_run_is_none():
     for seed in range(20):
         loss = falling(1000, start=4, noise=0) * np.exp(0.12 * lasting_noise(1000, 10, seed))
         assert [f for f in fires(check, run(loss=loss)) if f.severity is Severity.WARNING] == []
+
+
+@pytest.mark.parametrize("period", [5, 9, 14])
+@pytest.mark.parametrize("level", [1.5, 8.0])
+def test_swings_of_a_few_records_that_keep_time(period, level):
+    noise = 0.05 * np.random.default_rng(period).normal(size=90)
+    loss = (
+        level * np.exp(noise) * (1 + np.geomspace(1, 0.1, 90)) * (1 + 0.6 * np.sin(2 * np.pi * np.arange(90) / period))
+    )
+    assert len(fires(check, run(loss=loss))) == 1
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_wide_noise_has_no_period(kept):
+    """Noise of 30%, part of which each record takes over from the one before it."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(40, 400))
+        noise = rng.normal(size=n)
+        for i in range(1, n):
+            noise[i] = kept * noise[i - 1] + np.sqrt(1 - kept**2) * noise[i]
+        found = fires(check, run(loss=1.2 * np.exp(0.3 * noise) * (1 + np.geomspace(1, 0.1, n))))
+        assert not [f for f in found if f.severity == Severity.WARNING], (kept, seed)
