@@ -17,6 +17,11 @@ from lmdiag.run import Run, Segment, Series
 MOST_EVALUATION_NOISE = 0.10
 VOCABULARIES = (64, 256, 8_000, 32_000, 50_257, 128_256)
 LEAST_FALL = 4.0  # times the noise: what a fine-tune gains at least, so that its log can show it
+MOST_KEPT, BEFORE = (
+    0.8,
+    50,
+)  # of its noise that a measurement takes over from the one before it; values drawn before the first
+MOST_WANDER = 0.02  # of its level: by which the model itself, and not the choice of the texts, moves an evaluation
 LONGEST_CORRELATION = 0.01  # of the records: how long the order of the data may hold the loss up or down
 
 
@@ -65,9 +70,9 @@ def healthy(rng: np.random.Generator, records: int, noise: float) -> Run:
     loss = _averaged(plan, plan.clean * seen * np.exp(_noise(plan) - 0.5 * noise**2))
     series["loss"] = _series(plan, loss)
     if evaluations is not None:
-        series["val/loss"] = evaluations
+        series |= evaluations
         if (
-            len(evaluations) >= 6
+            len(evaluations["val/loss"]) >= 6
             and not {"curriculum", "learns-at-once"} & set(plan.traits)
             and plan.is_one(0.08, "evaluations-only")
         ):
@@ -193,7 +198,7 @@ def _series(plan: Plan, values: np.ndarray, steps: np.ndarray | None = None) -> 
     return Series(plan.steps if steps is None else steps, values, decimals=decimals)
 
 
-def _evaluations(plan: Plan, many: bool) -> Series:
+def _evaluations(plan: Plan, many: bool) -> dict[str, Series]:
     """Return evaluations of the model at some steps: their set is another than the training text, sometimes an easier one."""
     rng, n = plan.rng, len(plan.steps)
     count = min(round(plan.between(6 if many else 3, 500)), max(n, 3))
@@ -201,7 +206,24 @@ def _evaluations(plan: Plan, many: bool) -> Series:
     factor = rng.uniform(0.75, 0.98) if plan.is_one(0.25, "easier-evaluations") else rng.uniform(1.0, 1.1)
     noise = min(plan.noise * plan.between(0.05, 1), MOST_EVALUATION_NOISE)
     plan.traits.append(f"{len(rows)}-evaluations-of-{noise:.1%}")
-    return _series(plan, plan.clean[rows] * factor * np.exp(rng.normal(0, noise, len(rows))), plan.steps[rows])
+    kept = rng.uniform(0.3, MOST_KEPT) if plan.is_one(0.25, "wandering-evaluations") else 0.0
+    wander = min(noise, MOST_WANDER) if kept else 0.0
+    clean = plan.clean[rows] * factor
+    drawn = wander * _kept(rng, len(rows), kept) + np.sqrt(noise**2 - wander**2) * rng.normal(0, 1, len(rows))
+    found = {"val/loss": _series(plan, clean * np.exp(drawn), plan.steps[rows])}
+    if plan.is_one(0.25, "scores"):
+        right = np.exp(-rng.uniform(0.1, 0.8) * clean)
+        answers = plan.between(200, 20_000)
+        right = right + np.sqrt(right * (1 - right) / answers) * _kept(rng, len(rows), kept)
+        name, unit = [("val/accuracy", 1.0), ("val/bleu", 100.0)][int(rng.integers(2))]
+        found[name] = _series(plan, unit * np.clip(right, 0, 1), plan.steps[rows])
+    return found
+
+
+def _kept(rng: np.random.Generator, n: int, kept: float, drawn: np.ndarray | None = None) -> np.ndarray:
+    """Return normal noise of which each value keeps a share of the one before it."""
+    drawn = rng.normal(0, 1, n + BEFORE) if drawn is None else drawn
+    return lfilter([np.sqrt(1 - kept**2)], [1, -kept], drawn)[-n:]
 
 
 def _beside(plan: Plan) -> dict[str, Series]:
@@ -233,10 +255,14 @@ def _beside(plan: Plan) -> dict[str, Series]:
 
 
 def _norms(plan: Plan) -> np.ndarray:
-    """Return gradient norms: large at first, growing as the rate falls, with a long tail."""
+    """Return gradient norms: large at first, growing as the rate falls, with a long tail, which some runs keep from record to record."""
     rng, n = plan.rng, len(plan.steps)
-    freedom = rng.uniform(10, 40)
-    tail = rng.standard_t(freedom, n) * np.sqrt((freedom - 2) / freedom) * plan.between(0.08, 0.4)
+    wild = plan.is_one(0.25, "wild-norms")
+    freedom, width = (
+        (rng.uniform(2.5, 6), plan.between(0.1, 0.5)) if wild else (rng.uniform(10, 40), plan.between(0.08, 0.4))
+    )
+    drawn = rng.standard_t(freedom, n + BEFORE) * np.sqrt((freedom - 2) / freedom)
+    tail = width * _kept(rng, n, rng.uniform(0, MOST_KEPT) if wild else 0.0, drawn)
     start = 1 + rng.uniform(1, 10) * np.exp(-plan.share / plan.between(0.005, 0.05))
     return plan.between(0.1, 5) * start * (1 + rng.uniform(0, 1.5) * plan.share) * np.exp(tail)
 
