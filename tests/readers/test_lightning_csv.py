@@ -42,6 +42,11 @@ def test_a_table_of_the_same_columns_may_count_the_steps_done():
     assert run_of(f"epoch,loss,step\n{rows}")["loss"].steps.tolist() == [10, 20, 30, 33, 40, 50]
 
 
+def test_a_table_that_has_lost_its_steps_is_read_without():
+    run = run_of("epoch,step,train_loss_epoch\n0,,3.0\n1,,2.0\n")
+    assert run["loss"].values.tolist() == [3.0, 2.0]
+
+
 def test_several_evaluation_sets():
     run = run_of(
         "epoch,step,train_loss,val_loss/dataloader_idx_0,val_loss/dataloader_idx_1\n0,9,3,,\n0,9,,4,5\n1,19,2,,\n1,19,,3,4\n"

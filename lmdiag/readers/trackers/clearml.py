@@ -27,6 +27,7 @@ _EVENT = b'"type": "training_stats_scalar"'
 _PLAIN_SECTIONS = ("General", "Args")  # what `connect` and argument parsers fill
 _OF_THE_MACHINE = ":monitor:"
 Metrics = dict[str, list[tuple[int, float, int]]]  # of each the times in ms, the values and the steps
+_NO_STEP = -(2**31)  # of what `report_single_value` reports
 _NEAR_ZERO = 0.1  # of the usual value: what comes so near may have reached it
 
 
@@ -63,7 +64,13 @@ def take(metrics: Metrics, event: dict[str, Any], line: int, skipped: list[Skipp
 def log_of(task: dict[str, Any], source: str, metrics: Metrics, skipped: list[Skipped], status: str = "") -> RawLog:
     """Return the run of a task."""
     name = str(task.get("name") or task.get("id") or source)
-    return _without_zeros_for_nan(tracked_run(FORMAT, name, source, metrics, _settings(task), status, skipped))
+    curves = {metric: [p for p in points if p[2] != _NO_STEP] for metric, points in metrics.items()}
+    single = {metric: p[1] for metric, points in metrics.items() for p in points if p[2] == _NO_STEP}
+    kept = {metric: points for metric, points in curves.items() if points}
+    log = _without_zeros_for_nan(tracked_run(FORMAT, name, source, kept, _settings(task), status, skipped))
+    last = ", ".join(f"{metric} {value:.6g}" for metric, value in single.items())
+    said = f"Values that were reported without a step stand on no curve; the last of each: {last}."
+    return replace(log, notes=(*log.notes, said)) if single else log
 
 
 def _events(text: str, skipped: list[Skipped]) -> Iterator[tuple[int, dict[str, Any]]]:
