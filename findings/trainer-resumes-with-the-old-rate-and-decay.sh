@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # transformers 5.24.0: a run that resumes with another `learning_rate`, `weight_decay` or `adam_beta2` trains with the old ones, which it takes from
 # the states of the optimizer and of the schedule. The arguments that are logged, and what trackers keep as settings, have the new
-# ones. A new `warmup_steps`, `max_steps` or `lr_scheduler_type` does count: the rate follows the new shape at the old height. The Trainer warns of
-# settings that differ from the checkpoint, such as `save_steps`, and of these it says nothing.
+# ones. A new `max_steps` or `lr_scheduler_type` does count: from the second step on the rate follows the new shape at the old height. The
+# Trainer warns of settings that differ from the checkpoint, such as `save_steps`, and of these it says nothing.
 #
 # Seen, with torch 2.13.0 on a CPU, for 20 steps with a linear schedule, left at step 10 and resumed
 #                                              rate of step 12   weight decay   beta2
