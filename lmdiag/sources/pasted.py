@@ -14,9 +14,10 @@ from lmdiag.sources.source import Source
 from lmdiag.sources.text import is_text
 
 LONGEST = 1 << 18  # bytes of a text that somebody may have pasted
-FEW, MOST = 3, 0.8  # marks of one kind, and the share of the lines that carry one
+FEW, MOST, SOME = 3, 0.8, 0.2  # marks of one kind, and shares of the lines
 NARROWEST, WRAPPED = 40, 0.25  # columns at which lines are wrapped, and the share of them that are full
 LONG = 160  # characters of a line that may hold several
+HEADS = (32, 24, 16, 12, 8)  # of its records, in characters
 _BREAK = lazy(r"<br\s*/?>\n?", re.IGNORECASE)
 _ENTITY = lazy(r"&(?:lt|gt|quot|amp|apos|nbsp|#x?[\dA-Fa-f]{2,4});")
 _FENCE = lazy(r"\A\s*(`{3,}|`)(?!\w*\s*\n)(?=\S)")
@@ -25,8 +26,9 @@ _QUOTE = lazy(r"[ \t]{0,3}(?:>[ \t]?)+")
 _BULLET = lazy(r"[ \t]*[-*•+] ")
 _EMPHASIS = lazy(r"[ \t]*(`+|\*\*|__)(?=\S)(.*\S)\1[ \t]*")
 _NUMBERED = lazy(r"[ \t]*(\d+)(?:[.:)|]?[ \t]+|[.:)|])(?=\S)(.*)")
-_COUNTER = lazy(r"\b(?:step|iter|iteration|epoch|update)s?\b\W{0,4}\d|\d/\d", re.IGNORECASE)
-_HEAD = lazy(r"\W{0,4}[A-Za-z][^\d\n]{0,24}?\d+(?![\d.]*\d*e)")
+_COUNTER = lazy(
+    r"(?:\b|\d)(?:step|iter|iteration|epoch|update)s?\b(?:\W{0,4}\d|(?<=\depoch))|\d/\d|^\[\s*\d+\s*[,|]", re.IGNORECASE
+)
 _WHOLE = lazy(r".*[\])}]\n|.*[\d.:%]\n(?=[A-Za-z\[({])|.*\n(?=\s\s|$)")  # the end of a line, and how another begins
 _REMARK = lazy(r"[ \t]+(?:<--+|<==+|←)(?![^\n]*\d)[^|\n]*$", re.MULTILINE)
 _ROWS = lazy(r"\|[ \t]+(?=\|)")
@@ -144,7 +146,7 @@ def _numbers(text: str) -> str:
     rest = [match[2] for match in found if match]
     if any(b - a != 1 for a, b in pairwise(numbers)):
         return text
-    counted = sum(_COUNTER.search(line) is not None for line in rest) >= MOST * len(rest)
+    counted = sum(_COUNTER.search(line) is not None for line in rest) >= SOME * len(rest)
     headed = not any(map(str.isdigit, rest[0])) and all(line[0].isdigit() or line[0] == "|" for line in rest[2:])
     counts = [int(line.split()[0]) for line in rest if line.split()[0].isdigit()]
     twice = len(counts) == len(rest) and all(a < b for a, b in pairwise(counts))
@@ -189,13 +191,21 @@ def _joined(text: str) -> str:
     line = filled[0].strip()
     if "|--" in line or "|:-" in line or "---|" in line:
         return _ROWS.sub("|\n", line)
-    if len(line) < LONG or line[0] in "{[" or not (head := _HEAD.match(line)):
+    if len(line) < LONG or line[0] == "{" or line[:2] in ("[{", '["'):
         return text
-    alike = lazy(re.sub(r"(?:\\ |\s)+", r"\\s+", re.sub(r"\d+", r"\\d+", re.escape(head[0].strip()))) + r"(?!\d)")
+    starts = max((_starts(line, line[:length]) for length in HEADS), key=len)
+    return "\n".join(line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)])) if starts else text
+
+
+def _starts(line: str, head: str) -> list[int]:
+    """Return where a line begins anew, as it began but for the numbers."""
+    if not any(map(str.isalpha, line[: 2 * len(head)])) or not any(map(str.isdigit, head)):
+        return []
+    alike = re.compile(
+        r"(?<![^\s])" + re.sub(r"(?:\\ |\s)+", r"\\s+", re.sub(r"\d+", r"\\d+", re.escape(head.strip())))
+    )
     starts = [match.start() for match in alike.finditer(line)]
-    if len(starts) < FEW:
-        return text
-    return "\n".join(line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)]))
+    return starts if len(starts) >= FEW and not starts[0] else []
 
 
 _UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (

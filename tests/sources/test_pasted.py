@@ -62,6 +62,21 @@ def test_a_pasted_table() -> None:
     assert points(run_of(drawn), "loss") == [(10 * k, v) for k, v in enumerate(LOSSES)]
 
 
+ONE_LINE = [
+    "[1, {s}] loss: {v:.3f}",
+    "[{s} | 60.42] loss={v:.2f} avg=3.50",
+    "{s}/9500 (epoch 6.363), train_loss = {v:.6f}, time/batch = 0.1708s",
+    "2025/05/07 11:16:50 - mmengine - INFO - Iter(train) [{s}/2046]  lr: 3.0e-05  time: 3.0  memory: 13995  loss: {v:.4f}",
+    "[rank0]:2025-05-01 10:10:10,345 - root - INFO - step: {s}  loss: {v:.4f}  memory: 11.40GiB(14.41%)  tps: 1,230",
+]
+
+
+@pytest.mark.parametrize("line", ONE_LINE)
+def test_lines_that_lost_their_breaks(line: str) -> None:
+    lines = [line.format(s=10 * k + 10, v=v) for k, v in enumerate(LOSSES)]
+    assert points(run_of("  ".join(lines)), "loss") == points(run_of("\n".join(lines)), "loss")
+
+
 def test_a_note_says_what_was_taken_out() -> None:
     run = run_of(PASTED["quoted"](PRINTED["pairs"]))
     assert any("marks of quotes" in note for note in run.notes)

@@ -34,6 +34,7 @@ _STEPLESS = (
     Shape("val", lazy(rf"^val(?:idation)? loss:?\s+(?P<val_loss>{NUM})\s*$")),
     Shape("HellaSwag", lazy(rf"^HellaSwag(?: accuracy)?:?\s+(?:\d+/\d+\s*=\s*)?(?P<hellaswag>{NUM})\s*$")),
 )
+_MEASURED = r"(?:-?\d+\.\d+(?:e-?\d+)?|nan|-?inf)"  # and no count
 _ANY_LOSS = rf"[Ll]oss\W{{0,4}}{NUM}"
 _ALONE = rf"(?:tensor\()?(?P<loss>{NUM})(?:(?:, \w+=[^,()]+)*\))?"
 BARE = LineFormat("one-number-a-line", "One loss a line, without a word", (Shape("", lazy(rf"^\s*{_ALONE}\s*$")),))
@@ -129,7 +130,7 @@ _ROWS = (
         "VITS",
         (
             Shape(", ", lazy(
-                rf"^\[(?P<loss_disc>{NUM}), (?P<loss_gen>{NUM}), (?P<loss_fm>{NUM}), (?P<loss_mel>{NUM}), (?:(?P<loss_dur>{NUM}), )?(?P<loss_kl>{NUM}), (?P<step>\d+), (?P<lr>\d[\d.e-]*)\]$"
+                rf"^\[(?P<loss_disc>{_MEASURED}), (?P<loss_gen>{_MEASURED}), (?P<loss_fm>{_MEASURED}), (?P<loss_mel>{_MEASURED}), (?:(?P<loss_dur>{_MEASURED}), )?(?P<loss_kl>{_MEASURED}), (?P<step>\d+), (?P<lr>0\.0\d+|\d(?:\.\d+)?e-\d+)\]$"
             ), sure=True),
         ),
         names={"loss_mel": "loss"},

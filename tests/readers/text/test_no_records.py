@@ -2,7 +2,9 @@
 
 import pytest
 
+from lmdiag.errors import UnreadableLog
 from lmdiag.readers.text.record_lines import is_after_training, is_code
+from tests.readers.text.prints import run_of
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,8 @@ def test_results_after_training(text: str) -> None:
 @pytest.mark.parametrize("text", ["Epoch 3 final loss 2.5", "step 3 loss 2.5 at http://host:80"])
 def test_records_are_no_results(text: str) -> None:
     assert not is_after_training(text)
+
+
+def test_lists_of_counts_are_no_losses_of_vits() -> None:
+    with pytest.raises(UnreadableLog):
+        run_of("x = \\\n[1, 1, 1, 3, 3, 15, 15, 105]\n[105, 945, 945, 10395, 10395, 10395, 135135, 135135]\n")
