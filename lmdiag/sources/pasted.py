@@ -16,6 +16,7 @@ from lmdiag.sources.text import is_text
 LONGEST = 1 << 18  # bytes of a text that somebody may have pasted
 FEW, MOST, SOME = 3, 0.8, 0.2  # marks of one kind, and shares of the lines
 NARROWEST, WRAPPED = 40, 0.25  # columns at which lines are wrapped, and the share of them that are full
+WIDEST = 12  # columns of a table of which each cell is a line
 LONG = 160  # characters of a line that may hold several
 HEADS = (32, 24, 16, 12, 8)  # of its records, in characters
 _BREAK = lazy(r"<br\s*/?>\n?", re.IGNORECASE)
@@ -30,6 +31,8 @@ _COUNTER = lazy(
     r"(?:\b|\d)(?:step|iter|iteration|epoch|update)s?\b(?:\W{0,4}\d|(?<=\depoch))|\d/\d|^\[\s*\d+\s*[,|]", re.IGNORECASE
 )
 _WHOLE = lazy(r".*[\])}]\n|.*[\d.:%]\n(?=[A-Za-z\[({])|.*\n(?=\s\s|$)")  # the end of a line, and how another begins
+_CELL = lazy(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?%?|nan|inf|No log|N/A|-|\d+:\d\d(?::\d\d)?", re.IGNORECASE)
+_COUNTS = lazy(r"(?:global[ _])?(?:step|epoch|iter|iteration)s?", re.IGNORECASE)
 _REMARK = lazy(r"[ \t]+(?:<--+|<==+|←)(?![^\n]*\d)[^|\n]*$", re.MULTILINE)
 _ROWS = lazy(r"\|[ \t]+(?=\|)")
 
@@ -208,6 +211,23 @@ def _starts(line: str, head: str) -> list[int]:
     return starts if len(starts) >= FEW and not starts[0] else []
 
 
+def _cells(text: str) -> str:
+    """Put the cells of a table that stand one a line, as a copied notebook has them, back in rows."""
+    filled = [line.strip() for line in text.split("\n") if line.strip()]
+    first = next((k for k, line in enumerate(filled) if _CELL.fullmatch(line)), 0)
+    last = next((k for k, line in enumerate(filled[first:], first) if not _CELL.fullmatch(line)), len(filled))
+    cells = filled[first:last]
+    for width in range(2, min(first, WIDEST) + 1):
+        names, counts = filled[first - width : first], cells[::width]
+        rows = [cells[k : k + width] for k in range(0, len(cells) - width + 1, width)]
+        counted = (
+            len(rows) >= FEW and all(map(str.isdigit, counts)) and all(int(a) < int(b) for a, b in pairwise(counts))
+        )
+        if counted and _COUNTS.fullmatch(names[0]) and any("loss" in name.lower() for name in names):
+            return "\n".join([*filled[: first - width], *map("\t".join, [names, *rows]), *filled[last:]])
+    return text
+
+
 _UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("escaped line breaks", _escapes),
     ("line breaks of HTML", _breaks),
@@ -223,4 +243,5 @@ _UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("remarks behind lines", _remarks),
     ("wrapped lines", _wraps),
     ("lost line breaks", _joined),
+    ("line breaks between cells", _cells),
 )

@@ -97,3 +97,16 @@ def test_a_note_says_what_was_taken_out() -> None:
 )  # fmt: skip
 def test_what_nobody_pasted_stays(text: str) -> None:
     assert without_marks(text) == (text, "")
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n"], ids=["close", "apart"])
+def test_cells_of_a_notebook_that_stand_one_a_line(between: str) -> None:
+    head = ["Step", "Training Loss", "Validation Loss", "Wer"]
+    cells = [
+        cell
+        for k, v in enumerate(LOSSES)
+        for cell in (f"{500 * k + 500}", f"{v:.6f}", f"{v + 0.5:.6f}", f"{50 - k}.12")
+    ]
+    run = run_of(between.join(["My table:", *head, *cells, "What is wrong?"]))
+    assert points(run, "loss") == [(500 * k + 500, v) for k, v in enumerate(LOSSES)]
+    assert points(run, "val/loss") == [(500 * k + 500, v + 0.5) for k, v in enumerate(LOSSES)]

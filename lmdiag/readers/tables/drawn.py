@@ -9,7 +9,7 @@ from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import MARKS, NUM, cell_value
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps
+from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps, is_split
 
 _MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")
 ALONE = lazy(r"(?<![\w.@#/(\[+-])[-+]?\.?\d")  # a number that is no part of a name
@@ -101,9 +101,10 @@ def head_of(piece: str, above: str = "") -> Head | None:
     text = _COMMENT.sub(lambda mark: " " * len(mark[0]), text, 1) if text.lstrip()[:1] == "#" else text
     separator = next((mark for mark in "|\t;," if mark in text.strip()), "")
     ways = [_words(APART, text), _words(_BLANKLESS, text)]
+    ways[0] = _grouped(ways[1]) if len(ways[0]) < 2 else ways[0]
     if separator:
         ways = [[(0, 0, cell.strip(" *`")) for cell in cells_between(text, separator)]]
-    loose = len(ways[0]) < 2
+    loose = len(ways[0]) < 2 or (not separator and len(_words(APART, text)) < 2)
     ways = [names for names in ways if 1 < len(names) <= MOST_COLUMNS]
     if not ways or any(len(name) > LONGEST_NAME for _, _, name in ways[0]):
         return None
@@ -129,6 +130,19 @@ def kind_of(name: str) -> str:
 
 def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
     return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
+
+
+def _grouped(words: list[Word]) -> list[Word]:
+    """Join the words of names that are known only together: `Step Training Loss Validation Loss`."""
+    grouped: list[Word] = []
+    for start, end, word in words:
+        begin, stop, before = grouped[-1] if grouped else (0, -2, "")
+        alone = is_split(before) or (canonical(before) is None and kind_of(before) == "metric")
+        if start - stop == 1 and alone and not is_split(word) and canonical(f"{before} {word}"):
+            grouped[-1] = (begin, end, f"{before} {word}")
+        else:
+            grouped.append((start, end, word))
+    return grouped
 
 
 def cells_between(text: str, separator: str) -> list[str]:
@@ -164,11 +178,15 @@ def _tokens(text: str, tags: bool) -> tuple[list[Word], str]:
         if tags and before.lower() in SPLITS and isinstance(cell_value(word), float):
             split = SPLITS[before.lower()]
             tokens[-1] = (begin, end, word)
-        elif start - stop == 1 and before[0] in _OF_NUMBERS and isinstance(cell_value(f"{before} {word}"), float):
+        elif start - stop == 1 and before[0] in _OF_NUMBERS and _is_cell(f"{before} {word}"):
             tokens[-1] = (begin, end, f"{before} {word}")
         else:
             tokens.append((start, end, word))
     return tokens, split
+
+
+def _is_cell(words: str) -> bool:
+    return words == "No log" or isinstance(cell_value(words), float)
 
 
 def _below(words: list[Word], columns: list[Word]) -> list[str]:

@@ -151,3 +151,16 @@ def test_numbers_come_back_at_their_steps(
             [row[k] for row in values], nan_ok=True, rel=1e-4
         ), text
     assert not run.skipped
+
+
+def test_names_of_two_words_with_one_blank_between_all() -> None:
+    head = "Step Training Loss Validation Loss Wer\n"
+    run = run_of(head + "".join(f"{500 * k} {4 - k / 8:.6f} {4.5 - k / 8:.6f} {50 - k}.12\n" for k in range(1, 9)))
+    assert points(run, "loss") == [(500 * k, 4 - k / 8) for k in range(1, 9)]
+    assert points(run, "val/loss") == [(500 * k, 4.5 - k / 8) for k in range(1, 9)]
+    head = "Epoch Training Loss Validation Loss Accuracy F1\n"
+    run = run_of(
+        head + "".join(f"{k} {'No log' if k < 3 else 4 - k / 8} {4.5 - k / 8} 0.5{k} 0.4{k}\n" for k in range(1, 9))
+    )
+    assert points(run, "val/loss") == [(k, 4.5 - k / 8) for k in range(1, 9)]
+    assert points(run, "loss") == [(k, 4 - k / 8) for k in range(3, 9)]
