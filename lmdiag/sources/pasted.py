@@ -33,6 +33,7 @@ _COUNTER = lazy(
 _WHOLE = lazy(r".*[\])}]\n|.*[\d.:%]\n(?=[A-Za-z\[({])|.*\n(?=\s\s|$)")  # the end of a line, and how another begins
 _CELL = lazy(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?%?|nan|inf|No log|N/A|-|\d+:\d\d(?::\d\d)?", re.IGNORECASE)
 _COUNTS = lazy(r"(?:global[ _])?(?:step|epoch|iter|iteration)s?", re.IGNORECASE)
+_ENDS_WITH_COUNT = lazy(r"\b(?:step|iter|iteration|epoch|batch)\W*\d*\W*$", re.IGNORECASE)
 _REMARK = lazy(r"[ \t]+(?:<--+|<==+|←)(?![^\n]*\d)[^|\n]*$", re.MULTILINE)
 _ROWS = lazy(r"\|[ \t]+(?=\|)")
 
@@ -197,7 +198,9 @@ def _joined(text: str) -> str:
     if len(line) < LONG or line[0] == "{" or line[:2] in ("[{", '["'):
         return text
     starts = max((_starts(line, line[:length]) for length in HEADS), key=len)
-    return "\n".join(line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)])) if starts else text
+    records = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)])]
+    torn = any(map(_ENDS_WITH_COUNT.search, records[:-1]))  # the text begins within a record
+    return text if torn or not records else "\n".join(records)
 
 
 def _starts(line: str, head: str) -> list[int]:

@@ -77,6 +77,16 @@ def test_lines_that_lost_their_breaks(line: str) -> None:
     assert points(run_of("  ".join(lines)), "loss") == points(run_of("\n".join(lines)), "loss")
 
 
+@pytest.mark.parametrize("cut", [0, 14, 20])
+def test_a_line_that_begins_within_a_record(cut: int) -> None:
+    line = "".join(
+        f"epoch:0, batch: {10 * k + 100}, current loss: {v:.4f} 2025-01-05 15:27:13,995|INFO|"
+        for k, v in enumerate(LOSSES)
+    )
+    read = dict(points(run_of(line[cut:]), "loss"))
+    assert {10 * k + 100: v for k, v in enumerate(LOSSES) if k > 1}.items() <= read.items()
+
+
 def test_a_note_says_what_was_taken_out() -> None:
     run = run_of(PASTED["quoted"](PRINTED["pairs"]))
     assert any("marks of quotes" in note for note in run.notes)
