@@ -10,13 +10,14 @@ from lmdiag.stats.rebound import grown_from
 from lmdiag.stats.returning import BESIDE, stands
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians, median, medians_beside, quantile
+from lmdiag.stats.windows import block_medians, median, medians_beside, quantile, rolling_median
 
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
 FEW_JUMPS, ISOLATED = 2, 0.01  # jumps; share of the records
 TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
 LEAST_FOR_TAIL, MOST_FOR_TAIL = 40, 5000  # records that show the tail of the norms, and of which no more are asked
+NEAR = 0.05  # of the fall of the loss, above its lowest level
 AFTERSHOCKS = 10  # records after a jump whose norms belong to it
 # Parts of a run whose norm grew, which it did from where it stays above so many times the early one
 GROWTH_BLOCKS, DOUBLED = 40, 2.0
@@ -37,7 +38,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     stretch from 10% to 30% of the run, or, where it is above the first tenth, that from 30% to 50% or from 50% to 70%, with a rank trend since; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median. In so few records
     the median loss must not fall meanwhile: the norm of an adapter that begins at 0 grows as it learns. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
-    four standard errors): they harmed nothing. Behind a single one it may take ten records to come back. A norm that grew did so from where it stays above twice the early one.
+    four standard errors): they harmed nothing. Behind a single one it may take ten records to come back; where each was clipped, a loss within a twentieth of its whole fall of its lowest level is enough. A norm that grew did so from where it stays above twice the early one.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
@@ -165,7 +166,20 @@ def _left_no_trace(run: Run, norms: Series, hits: np.ndarray) -> bool:
     if stands(losses.values, rows):
         return True
     alone = len(hits) == 1 and hits[0] < len(norms) - AFTERSHOCKS - BESIDE
-    return alone and stands(losses.values, rows, AFTERSHOCKS)
+    if alone and stands(losses.values, rows, AFTERSHOCKS):
+        return True
+    limit = run.config.get("grad_clip") or np.inf
+    return bool((norms.values[hits] > limit).all()) and _near_the_best(losses.values, rows)
+
+
+def _near_the_best(losses: np.ndarray, rows: np.ndarray) -> bool:
+    """Tell whether the loss is finite and behind each jump as near to its lowest level as a twentieth of its whole fall: what a loss near 0 does is noise."""
+    if not np.isfinite(losses).all() or len(losses) < 2 * BESIDE:
+        return False
+    start = float(median(losses[:BESIDE]))
+    lowest = float(rolling_median(losses, BESIDE).min())
+    behind = (float(median(losses[row : row + BESIDE])) for row in rows.tolist())
+    return all(level <= lowest + NEAR * (start - lowest) for level in behind)
 
 
 def _advice(run: Run, step: int, absorbed: bool, harmless: bool) -> tuple[str, ...]:

@@ -128,3 +128,12 @@ def test_growth_is_measured_from_the_lowest_level_if_the_end_is_above_the_start(
     norms = np.exp(np.r_[np.linspace(np.log(30), np.log(4), 160), np.linspace(np.log(4), np.log(end), 240)])
     made = run(loss=falling(400), grad_norm=norms * np.exp(rng.normal(0, 0.2, 400)))
     assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("clip", "alarms"), [(1.0, False), (0.0, True)])
+def test_clipped_jumps_at_a_loss_next_to_nothing_are_no_alarm(clip, alarms):
+    values, loss = norms(235) / 4, 0.35 * np.exp(-np.arange(235) / 20) + 4e-4
+    values[[150, 186]] = 11.4
+    loss[151:156] *= 12
+    (found,) = fires(check, run(loss=loss, grad_norm=values, config={"grad_clip": clip}))
+    assert found.alarms is alarms
