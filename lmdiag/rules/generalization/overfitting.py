@@ -23,6 +23,8 @@ BY_HEART = 0.5
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 HALF = 0.5  # of the run, since the best evaluation: so many steps made the model worse, however little
+BETTER = 0.001
+SOME_RIGHT = 0.1  # of all answers: where fewer are right, no gain of them outweighs a loss
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
 EVALUATE_TRAINED = "Evaluate on a part of the training text: if that is as bad, the evaluation is wrong (its vocabulary, its shift, its weights)."
@@ -65,7 +67,7 @@ def check(
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break, or 20 steadily |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
     | severity | from `warning`, or where half of the run came after the best evaluation, a warning, from `error` an error, unless accuracy, or another measure of the task, ends no worse than it was at the best loss (of preferences better by 0.01); in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
-    | information | the accuracy of the same set is 1 in the end: no answer is lost; below `error`, that measure ends better by 0.01 |
+    | information | the accuracy of the same set is 1 in the end: no answer is lost; below `error`, that measure ends better by 0.01 and reaches 0.1 |
     | one degree less | the training loss has risen since by half of that share or more, and by three of its standard errors: what raises both is not learned by heart |
 
     No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
@@ -256,7 +258,7 @@ def _severity(
     if pairs:  # the loss tells how sure the wrong ones are; a few percent are usual
         warning, error = OF_PAIRS * warning, OF_PAIRS * error
     much = found.share >= error
-    kept = better_later(run, metric, step, least=LEAST_GAIN if pairs else 0.0)
+    kept = better_later(run, metric, step, LEAST_GAIN if pairs else 0.0)
     sure = much and len(losses) - best > AFTER and kept is None
     lost = losses.steps[-1] - step >= HALF * (losses.steps[-1] - run.first_step) and not pairs
     severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning or lost else Severity.INFO
@@ -268,7 +270,7 @@ def _severity(
     better = None if much else better_later(run, metric, step)
     if _all_right(run, metric):
         severity, as_well = Severity.INFO, f"{as_well}; all answers are right nevertheless"
-    elif better is not None:
+    elif better is not None and better.value >= SOME_RIGHT:
         severity = Severity.INFO
     return severity, as_well
 
@@ -281,7 +283,7 @@ def _advice(run: Run, metric: str, losses: Series, best: int, together: bool) ->
             "If that is good, the texts differ: train on some of the kind that is evaluated.",
             REGULARISE,
         )
-    better = better_later(run, metric, step)
+    better = better_later(run, metric, step, LEAST_GAIN if run.kind == "preference" else BETTER)
     keep = _which_to_keep(run, metric, step, better) if better else advice.keep_best(run, metric, step, lowest)
     if together:
         cause = "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."

@@ -244,6 +244,21 @@ def test_what_no_answer_was_lost_by_is_no_error(rise, accuracy, severity):
     assert found.severity is severity
 
 
+def test_a_gain_of_hardly_any_answers_outweighs_no_loss():
+    made = overfit(evaluations=30, best=20, rise=0.06, noise=0.0)
+    scores = Series(made["val/loss"].steps, np.linspace(0.0, 0.03, len(made["val/loss"])))
+    (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], val__accuracy=scores))
+    assert found.severity is Severity.WARNING
+
+
+def test_a_measure_that_ends_a_little_better_has_its_own_checkpoint():
+    made = overfit(evaluations=30, best=20, rise=0.33, noise=0.0)
+    scores = Series(made["val/loss"].steps, np.r_[np.linspace(0.8, 0.9387, 21), np.linspace(0.9387, 0.9436, 10)[1:]])
+    (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], val__f1=scores))
+    assert found.severity is Severity.WARNING
+    assert found.advice[0].startswith("Keep the checkpoint of step 3,000 if val/f1 counts")
+
+
 def test_what_was_best_before_training_may_be_evaluated_wrongly():
     evaluations = series(np.linspace(4.7, 6.4, 13), every=100, first=0)
     (found,) = fires(check, run(loss=overfit()["loss"], val__loss=evaluations))
