@@ -24,6 +24,8 @@ BY_HEART = 0.5
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 HALF = 0.5  # of the run, since the best evaluation: so many steps made the model worse, however little
 BETTER = 0.001
+# Evaluations before a jump; shares of the rise and of the level; training losses on either side, and how near they are
+BEFORE_A_JUMP, AT_ONCE, JUMP, BESIDE, AS_BEFORE = 4, 0.8, 0.1, 5, 0.1
 SOME_RIGHT = 0.1  # of all answers: where fewer are right, no gain of them outweighs a loss
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
@@ -245,7 +247,7 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
         int(losses.steps[-1]),
         metric,
         _evidence(losses, best, found),
-        _advice(run, metric, losses, best, bool(as_well)),
+        _advice(run, metric, losses, best, found, bool(as_well)),
         severity,
     )
 
@@ -275,7 +277,27 @@ def _severity(
     return severity, as_well
 
 
-def _advice(run: Run, metric: str, losses: Series, best: int, together: bool) -> tuple[str, ...]:
+def _rose_at_once(run: Run, losses: Series, best: int, found: Rise) -> str:
+    """Return between which steps a loss rose at once, far and for good, while the training loss went on as before; "" where it did not."""
+    steps, row = np.diff(losses.values), best + int(np.argmax(np.diff(losses.values)[best:])) + 1
+    if (
+        run.kind == "preference"
+        or row < BEFORE_A_JUMP
+        or "loss" not in run
+        or steps[row - 1] < max(AT_ONCE * found.rise, JUMP * found.low)
+    ):
+        return ""
+    training, begin, end = run["loss"].finite, int(losses.steps[row - 1]), int(losses.steps[row])
+    before, after = (
+        training.between(run.first_step, begin).values[-BESIDE:],
+        training.between(end, run.last_step).values[:BESIDE],
+    )
+    if min(len(before), len(after)) < BESIDE or abs(median(after) / median(before) - 1) > AS_BEFORE:
+        return ""
+    return f"between {run.place(begin)} and {run.place(end)}"
+
+
+def _advice(run: Run, metric: str, losses: Series, best: int, found: Rise, together: bool) -> tuple[str, ...]:
     step, lowest = int(losses.steps[best]), float(losses.values[best])
     if best == 0 and "loss" in run and step < run["loss"].finite.steps[0]:
         return (
@@ -285,6 +307,10 @@ def _advice(run: Run, metric: str, losses: Series, best: int, together: bool) ->
         )
     better = better_later(run, metric, step, LEAST_GAIN if run.kind == "preference" else BETTER)
     keep = _which_to_keep(run, metric, step, better) if better else advice.keep_best(run, metric, step, lowest)
+    at_once = _rose_at_once(run, losses, best, found)
+    if at_once:
+        again = f"Evaluate the checkpoint of {run.place_of(metric, step)} again, with the present set and code: nothing is learned by heart at once, and this rose {at_once}."
+        return again, keep, "If it is as good as it was, look at what was trained on in between."
     if together:
         cause = "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."
         return keep, STOP_THERE, cause

@@ -259,6 +259,15 @@ def test_a_measure_that_ends_a_little_better_has_its_own_checkpoint():
     assert found.advice[0].startswith("Keep the checkpoint of step 3,000 if val/f1 counts")
 
 
+@pytest.mark.parametrize(("between", "found"), [(1, True), (6, False)])
+def test_what_rises_at_once_may_be_evaluated_otherwise(between, found):
+    rise = np.clip(np.arange(24) - 12, 0, between) / between
+    evaluations = series(np.linspace(3.2, 3.0, 24) + 2 * rise, every=100, first=100)
+    (told,) = fires(check, run(loss=np.linspace(3.2, 2.8, 2400), val__loss=evaluations))
+    assert told.advice[0].startswith("Evaluate the checkpoint of step 1,300 again") is found
+    assert ("between step 1,300 and step 1,400" in told.advice[0]) is found
+
+
 def test_what_was_best_before_training_may_be_evaluated_wrongly():
     evaluations = series(np.linspace(4.7, 6.4, 13), every=100, first=0)
     (found,) = fires(check, run(loss=overfit()["loss"], val__loss=evaluations))

@@ -278,3 +278,10 @@ def below_the_guess(case: Case, at_step: int, share: str) -> bool:
         bool(np.median(later) < guess)
         and share == f"{(at_step - run.first_step) / (run.last_step - run.first_step):.0%}"
     )
+
+
+@states(r"this rose between <@before> and <@behind>")
+def rose_at_once(case: Case, at_before: int, at_behind: int) -> bool:
+    best = int(np.argmin(case.values))
+    row = best + int(np.argmax(np.diff(case.values)[best:]))
+    return [at_before, at_behind] == case.subject.steps[row : row + 2].tolist()
