@@ -14,7 +14,7 @@ from lmdiag.run import Run
 from lmdiag.stats.limits import LOW_RATE
 from lmdiag.stats.phases import WARM, phases
 from lmdiag.stats.windows import median, quantile
-from lmdiag.updates import EARLY, USUAL, began_with_the_run, larger_lr, moves, share_at
+from lmdiag.updates import EARLY, USUAL, began_with_the_run, larger_lr, measured_late, moves, share_at
 
 USUAL_LIMIT = 1.0  # of the gradient norm, as in GPT-3, PaLM and Llama
 EARLY_FACTOR, LATE_FACTOR = 10, 3  # a rate that was never good is further off than one that was good for long
@@ -108,12 +108,14 @@ def lower_lr(run: Run, step: int) -> Advice:
     if moved is None or moved.usual_lr > lr / 2:
         when = "as early as " if early else "at "
         return _slower(run, lr / factor, f"it was {now} when this began, {when}{place}")
-    norm = "their norm" if moved.grown < 2 else "the norm they began with"
+    late = early and measured_late(run)
+    began = "the norm first logged, after updates that had moved them" if late else "the norm they began with"
+    norm = began if late or moved.grown >= 2 else "their norm"
     why = (
         f"at {figure(moved.lr, 3)} an update moved the weights by {figure(100 * moved.share, 2)}% of {norm}, where "
         f"{USUAL:.0%} is usual"
     )
-    return _slower(run, min(moved.usual_lr, lr / LATE_FACTOR), why)
+    return _slower(run, min(moved.usual_lr, lr / (EARLY_FACTOR if late else LATE_FACTOR)), why)
 
 
 def _lower_stated(run: Run, factor: int) -> Advice:

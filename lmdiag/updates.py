@@ -19,6 +19,7 @@ AGREEING = 0.23
 RECENT = 10  # records before a rise: what it was like just before
 FEWEST = 3
 NEVER_BELOW = 0.9  # of the largest rate so far: a warm-up only rises
+MADE = 0.3  # of the norm of the weights
 LEARNED_BY = 0.05  # of the run
 EARLY = 0.2  # of the run: a rise within it, or within twice the warm-up, began with the run
 
@@ -107,6 +108,21 @@ def moves(run: Run, step: int) -> Moves | None:
     share, grown, lr = (values[lr > 0] for values in (chosen.values, grown, lr))
     typical = int(np.argsort(share * grown / lr)[len(lr) // 2])
     return Moves(float((share * grown)[typical]), float(lr[typical]), float(grown[typical]))
+
+
+def measured_late(run: Run) -> bool:
+    """Tell whether updates may have made a good part of the weights before these were first measured: they look smaller beside such.
+
+    >>> from lmdiag.run import Series
+    >>> steps = np.array([10, 20, 30])
+    >>> of = lambda ratio: Run("a", {"loss": Series(np.arange(1, 31), np.ones(30)), "update_ratio": Series(steps, np.full(3, ratio))})
+    >>> measured_late(of(0.05)), measured_late(of(0.01))
+    (True, False)
+    """
+    ratios = update_ratios(run)
+    if ratios is None or not len(ratios) or "loss" not in run or run.step_kind != "step":
+        return False
+    return bool((ratios.steps[0] - run["loss"].steps[0]) * ratios.values[0] >= MADE)
 
 
 def growth(run: Run, steps: np.ndarray) -> np.ndarray:

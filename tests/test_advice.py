@@ -77,6 +77,12 @@ def test_updates_after_the_fault_say_nothing_of_plain_gradient_descent():
     ).change == {"lr": 2e-4}
 
 
+@pytest.mark.parametrize(("first", "lr"), [(1, 2e-3), (10, 1e-3)])
+def test_weights_that_updates_had_made_when_they_were_measured_say_less(first, lr):
+    ratios = Series(np.array([first, 20, 30]), np.full(3, 0.05))
+    assert advice.lower_lr(run(loss=np.ones(100), lr=RATES, update_ratio=ratios), 5).change == {"lr": lr}
+
+
 @pytest.mark.parametrize(
     ("lr", "objective", "words"),
     [
