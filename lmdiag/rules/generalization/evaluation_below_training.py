@@ -5,7 +5,7 @@ from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, S
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
-from lmdiag.stats.windows import median, medians_around
+from lmdiag.stats.windows import median, medians_around, rolling_median
 from lmdiag.task_measures import follows_an_input
 
 EVALUATIONS = 4
@@ -27,7 +27,7 @@ def check(
     ## How it decides
     The median ratio of evaluation to training loss at the same steps, without the first quarter of the run, is below `info` (0.90) and by six standard
     errors of the training loss below 1. It is a warning below `warning` (0.75) if it also came during the run, falling by 0.15 from the first to the
-    last third of the evaluations: the model then knows this set better and better. A ratio that was there from the first evaluation is a warning below
+    last third of the evaluations: the model then knows this set better and better, from where the ratio had come half of that way. A ratio that was there from the first evaluation is a warning below
     `constant` (0.67) where the losses are 0.3 nat apart or more: dropout and an easier set (0.75, beside training text that became a tenth harder) explain less. Otherwise it is information, and so it is where
     the header names label smoothing, which the evaluation leaves out, or transcripts and translations are measured, whose inputs are
     masked and distorted in training.
@@ -76,10 +76,11 @@ def check(
         return
     apart = ratio < constant and (1 - ratio) * level >= APART and not _explained(run)
     grave = apart or (ratio < warning and came >= DEVELOPED)
+    since = int(losses.steps[_came_at(ratios, third) if came >= DEVELOPED else 0])
     yield Finding(
         f"{metric} is {ratio:.0%} of the training loss at the typical step "
         f"(medians: {figure(float(median(losses.values)))} and {figure(level)}).",
-        int(losses.steps[0]),
+        since,
         int(losses.steps[-1]),
         metric,
         {"ratio": ratio, "came_in_the_run": came, "training": level, "standard_errors": errors},
@@ -92,6 +93,13 @@ def check(
         ),
         Severity.WARNING if grave else Severity.INFO,
     )
+
+
+def _came_at(ratios: np.ndarray, third: int) -> int:
+    """Return the row from which the ratios stay in the lower half of the way that they came."""
+    half = 0.5 * float(median(ratios[:third]) + median(ratios[-third:]))
+    above = np.flatnonzero(rolling_median(ratios, 3) > half)
+    return min(int(above[-1]) + 2, len(ratios) - 1) if len(above) else 0
 
 
 def _explained(run: Run) -> bool:

@@ -28,6 +28,13 @@ def test_a_ratio_from_the_first_evaluation_on_is_a_warning_where_it_is_far_off(r
     assert found.evidence["ratio"] == pytest.approx(ratio, abs=0.02)
 
 
+def test_a_ratio_that_falls_in_the_run_begins_where_it_fell():
+    whole = made(1.0)
+    evaluations = whole["val/loss"].values * np.where(np.arange(10) < 5, 1, 0.4)
+    (found,) = fires(check, run(loss=whole["loss"], val__loss=series(evaluations, every=100, first=100)))
+    assert (found.first_step, found.last_step) == (600, 1000)
+
+
 def test_label_smoothing_explains_it():
     smoothed = replace(made(0.6), config={"label_smoothing": 0.1})
     assert fires(check, smoothed)[0].severity is Severity.INFO
