@@ -67,10 +67,12 @@ def jump_of(values: np.ndarray, shift: Shift) -> float:
 
 
 def _needed(values: np.ndarray, shift: Shift) -> int:
-    width = _beside(values)
+    width, most = _beside(values), int(FLANK * shift.shorter)
+    if most <= width:
+        return width
     error = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
     needed = width * (error / max(SHARPNESS * abs(shift.size), 1e-12)) ** 2
-    return max(width, min(math.ceil(min(needed, len(values))), int(FLANK * shift.shorter)))
+    return max(width, min(math.ceil(min(needed, len(values))), most))
 
 
 def is_sharp(values: np.ndarray, shift: Shift) -> bool:
@@ -81,9 +83,11 @@ def is_sharp(values: np.ndarray, shift: Shift) -> bool:
     (True, False)
     """
     width = _needed(values, shift)
+    jump = jump_at(values, shift.at, width) * float(np.sign(shift.size))
+    if jump < SHARPNESS * abs(shift.size):
+        return False
     error = median_difference_error(scatter(values), smoothing(values), width, width)
-    enough = max(SHARPNESS * abs(shift.size), SHARP_ERRORS * max(error, _usual_jump(values, width)))
-    return jump_at(values, shift.at, width) * float(np.sign(shift.size)) >= enough
+    return jump >= SHARP_ERRORS * max(error, _usual_jump(values, width))
 
 
 def step_beside_slope(values: np.ndarray, at: int) -> tuple[float, float]:
@@ -164,7 +168,7 @@ def _best_split(values: np.ndarray, first: int, stop: int) -> tuple[float, int]:
     if n < 2 * FEWEST_IN_STRETCH:
         return 0.0, first
     left = np.arange(FEWEST_IN_STRETCH, n - FEWEST_IN_STRETCH + 1)
-    sums = np.cumsum(part)[left - 1]
+    sums = np.cumsum(part)[FEWEST_IN_STRETCH - 1 : n - FEWEST_IN_STRETCH]
     gain = (sums - left * part.mean()) ** 2 * n / (left * (n - left))
     best = int(np.argmax(gain))
     return float(gain[best]), first + int(left[best])

@@ -57,10 +57,10 @@ def released(values: np.ndarray, rates: np.ndarray) -> Release | None:
     beside = min(behind, turned - since)
     held = float(median(values[turned - before : turned] if cut else values[turned - beside : turned + beside]))
     fall, earlier = held - end, start - held
-    error = median_difference_error(scatter(values[since:turned]), smoothing(values), min(before, behind), behind)
-    if fall < max(LEAST * abs(held), ERRORS * error):
+    if fall < LEAST * abs(held) or fall / (n - turned) < AS_FAST * earlier / (turned - since):
         return None
-    if fall / (n - turned) < AS_FAST * earlier / (turned - since):
+    error = median_difference_error(scatter(values[since:turned]), smoothing(values), min(before, behind), behind)
+    if fall < ERRORS * error:
         return None
     follows = _at_once(values, turned, held, end) if cut else _gradually(values, shares, since, start, end)
     return Release(since, turned, held, end, bool(cut)) if follows else None

@@ -155,9 +155,9 @@ def copied_stretch(values: np.ndarray, least: int) -> tuple[int, int, int] | Non
     ((90, 30, 30), None)
     """
     n = len(values)
-    ids = np.unique(values, return_inverse=True)[1].astype(np.uint64)
-    if n < 2 * least or n - int(ids.max()) <= least:
+    if n < 2 * least or np.count_nonzero(np.diff(np.sort(values)) == 0) < least:
         return None
+    ids = np.unique(values, return_inverse=True)[1].astype(np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(ids, least)
     keys = windows @ np.random.default_rng(0).integers(1, 2**63, least, np.uint64)
     order = np.argsort(keys, kind="stable")
