@@ -28,7 +28,7 @@ def agrees(run: Run, trained: Series, evaluated: Series, accuracy: float) -> boo
 
     Its loss is that of the evaluation and falls no more behind its first record, its own accuracy is as high and does not rise.
     """
-    if len(trained) < FEWEST or len(evaluated) < FEWEST or not holds_start(run, trained) or not _long(run, trained):
+    if len(trained) < FEWEST or len(evaluated) < FEWEST or not holds_start(run, trained) or not lasts(run, trained):
         return False
     values, cost = trained.values, float(median(evaluated.values))
     rest = values[1:]
@@ -47,8 +47,8 @@ def agrees(run: Run, trained: Series, evaluated: Series, accuracy: float) -> boo
     return not known or (abs(float(median(scores)) - accuracy) <= AS_OFTEN and scores[-1] - scores[0] <= NO_BETTER)
 
 
-def _long(run: Run, trained: Series) -> bool:
-    """Tell whether the log covers some passes over the data or enough steps, and does not end in warm-up."""
+def lasts(run: Run, trained: Series) -> bool:
+    """Tell whether a log covers some passes over the data or enough steps, and does not end in warm-up."""
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     if schedule is not None and schedule.still_warming:
         return False

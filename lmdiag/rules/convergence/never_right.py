@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.beginning import holds_start
+from lmdiag.chance import one_class
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.patterns import lazy
@@ -13,10 +14,8 @@ from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
 EVALUATIONS, FEWEST_RANKED = 5, 4
-FEW, LEAST_SPAN = (
-    3,
-    100,
-)  # evaluations, and steps from the first to the last, beside a loss that is no lower than at first
+# Evaluations; steps from the first record to the last, beside a loss that is no lower than at first; spread of the losses of evaluations that stay
+FEW, LEAST_SPAN, ALIKE = 3, 100, 0.03
 WORD = r"(?i)(?:^|[_ .-])(?:{})(?:$|[_ .-])"
 OF_ANSWERS = r"f1|f1[_-]?score|ents_f|bleu|sacrebleu|mcc|matthews_correlation"
 ERRORS, SCORES = lazy(WORD.format("wer|cer|ter|ser")), lazy(WORD.format(OF_ANSWERS))
@@ -43,7 +42,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     behind which nine answers in ten are still wrong.
 
     ## How it decides
-    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; in three, where the loss ends no lower than it began;
+    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; in three, where the loss ends no lower than it began or the evaluations stay;
     or what the last row of the table says.
     Lines without a step, an epoch or a set may be those of single answers, and are left alone.
 
@@ -54,6 +53,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     | F1, BLEU, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
     | | or, of three evaluations, 100 steps or epochs from the first record of the run on, the last record and the median of the last quarter are no lower than the first record | even a recogniser that prints blanks loses less than an untrained one |
+    | | or the losses of all three evaluations or more are within 3%, the last less than 1% below the first, over two passes or 500 steps of a log that does not end in warm-up | the loss of a recogniser that will print words goes on to fall |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
     | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5%; no accuracy or F1 doubles, and neither both losses fall nor all of these rise in each epoch | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
 
@@ -166,13 +166,18 @@ def _is_measure(name: str) -> bool:
 
 
 def _gains_nothing(run: Run, losses: Series) -> bool:
-    """Tell whether a log holds the start of its run, and its loss ends no lower than it began: patience is no reason then."""
+    """Tell whether a log holds the start of its run, and patience is no reason: its loss ends no lower than it began, or the evaluations stay where the first was."""
+    if len(losses) < FEW or not holds_start(run, losses) or run.step_kind == "record":
+        return False
     values, quarter = losses.values, max(1, len(losses) // 4)
-    if len(values) < FEW or not holds_start(run, losses) or run.step_kind == "record":
+    span = int(losses.steps[-1] - losses.steps[0])
+    if (run.step_kind != "step" or span >= LEAST_SPAN) and min(median(values[-quarter:]), values[-1]) >= values[0] > 0:
+        return True
+    evaluated = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    if len(evaluated) < FEW or not one_class.lasts(run, losses):
         return False
-    if run.step_kind == "step" and losses.steps[-1] - losses.steps[0] < LEAST_SPAN:
-        return False
-    return bool(min(median(values[-quarter:]), values[-1]) >= values[0] > 0)
+    first, last = float(evaluated[0]), float(evaluated[-1])
+    return first - last < STILL * abs(last) and float(np.ptp(evaluated)) < ALIKE * abs(last)
 
 
 def _at_their_worst(measured: dict[str, Series], wrong: float, fewest: int) -> Iterator[tuple[str, Series]]:

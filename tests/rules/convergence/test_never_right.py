@@ -49,6 +49,25 @@ def test_three_evaluations_are_enough_beside_a_loss_that_ends_no_lower_than_it_b
     assert len(fires(check, made)) == found
 
 
+@pytest.mark.parametrize(
+    ("losses", "every", "found"),
+    [
+        ([2.94, 2.95, 2.93], 300, 1),
+        ([2.98, 2.94, 2.91], 300, 0),
+        ([2.94, 3.08, 2.93], 300, 0),
+        ([2.94, 2.95, 2.93], 90, 0),
+    ],
+    ids=["stay", "fall", "scatter", "a few steps"],
+)
+def test_three_evaluations_are_enough_where_their_own_loss_stays(losses, every, found):
+    """A recogniser that prints blanks: its training loss falls to what they cost, and no further."""
+    measures = {"loss": [5.61, 3.07, 2.95], "val__loss": losses, "val__wer": [1.0] * 3}
+    made = {name: series(values, every=every, first=every) for name, values in measures.items()}
+    assert len(fires(check, run(**made))) == found
+    warming = series([1e-5, 2e-5, 3e-5], every=every, first=every)
+    assert fires(check, run(**made, lr=warming)) == []
+
+
 def test_single_answers_are_no_evaluations():
     answers = replace(run(loss=series(FLAT), wer=series([1.0] * 8)), step_kind="record")
     assert not fires(check, answers)
