@@ -174,9 +174,9 @@ def _since(losses: Series) -> str:
 
 def from_the_start(run: Run, losses: Series) -> Guess | None:
     """Return the guess of a few records, from the start of a run on, that all lie where no model stays that sees its data for so long."""
-    low, high, span = float(losses.values.min()), float(losses.values.max()), int(losses.steps[-1] - losses.steps[0])
     if len(losses) < FEWEST_IN_NATS or not run.per_token or not holds_start(run, losses) or run.step_kind == "record":
         return None
+    low, high, span = float(losses.values.min()), float(losses.values.max()), int(losses.steps[-1] - losses.steps[0])
     if low < UNIFORM_END or high > UNIFORM_START or high - low >= FEW_RANGE * low:
         return None
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None

@@ -248,7 +248,7 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     late = values[-max(2, n // 3) :]
     if quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
         return None
-    spread = sure_scatter if n < REBOUND_POINTS else scatter
+    spread = sure_scatter if len(late) < END_POINTS else scatter  # two records have no scatter of their own
     sigma = max(scatter(late), min(spread(values), spread(values[: max(5, n // 10)])))  # not of a blow-up in between
     by_chance = median(late) < start + ABOVE_START_SIGMAS * sigma and (
         len(late) < MANY or quantile(late, CHANCE_LOW) < start

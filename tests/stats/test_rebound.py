@@ -222,7 +222,11 @@ def test_four_or_five_records_that_rise_far(values, found):
 
 
 def test_a_scatter_of_few_records_is_no_sure_measure_of_the_last_two():
-    """A scatter of six to eleven records that is small by chance made one log in thirty rise above its start."""
+    """A scatter of six to eight records that is small by chance made one log in thirty rise above its start."""
     rng = np.random.default_rng(3)
     drawn = [1.2 * np.exp(rng.normal(0, 0.3, n)) for n in (6, 8) for _ in range(400)]
     assert sum(sustained_rise(values) is not None for values in drawn) <= 24
+
+
+def test_eleven_noisy_records_of_which_all_but_the_first_lie_far_above_it():
+    assert sustained_rise(np.array([4.4, 5.9, 6.1, 9.1, 8.1, 7.2, 8.8, 8.6, 9.0, 8.4, 9.2])) is not None

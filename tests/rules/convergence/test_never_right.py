@@ -156,7 +156,6 @@ def test_passes_behind_which_nine_answers_in_ten_are_wrong():
         {"val__loss": [5.49, 5.4, 5.33, 5.28]},
         {"loss": [6.41, 5.83, 5.5, 5.3]},
         {"val__loss": [5.28, 5.31, 5.28]},
-        {"f1": np.zeros(4), "val__f1": np.zeros(4)},  # not computed, perhaps
         {"val__f1": [0.0011, 0.0022, 0.0044, 0.0088]},  # of a thousand classes
         {"f1": [0.001, 0.003, 0.002, 0.004]},
         {"loss": [5.42, 5.38, 5.34, 5.3], "val__loss": [5.31, 5.3, 5.29, 5.28]},
@@ -165,6 +164,12 @@ def test_passes_behind_which_nine_answers_in_ten_are_wrong():
 )
 def test_silent_where_one_of_the_measures_learns(changed):
     assert fires(check, in_vain(**changed)) == []
+
+
+def test_zeros_throughout_are_no_passes_in_vain_but_may_not_be_computed():
+    (found,) = fires(check, in_vain(f1=np.zeros(4), val__f1=np.zeros(4)))
+    assert "is 0 in all 4 values" in found.message
+    assert found.message.endswith("nothing is found, or the measure is not computed.")
 
 
 def test_steps_are_no_passes():
