@@ -108,7 +108,8 @@ def _wide_second_half(values: np.ndarray) -> float:
     least = (1 + UNCERTAIN / n) * max(1.5, 0.5 * abs(float(median(half))))  # more of few records
     if 2 * float(np.ptp(half)) < least:  # no record is further from the fit than all records span
         return 0.0
-    flat = half - falling_fit(half)  # records that stand close at first and far apart later fall in any shape
+    # Records that stand close at first and far apart later fall in any shape; a spike would lift the fit of all before it
+    flat = half - falling_fit(np.minimum(half, quantile(half, 0.9)))
     low, high = quantile(flat, 0.1), quantile(flat, 0.9)
     return high - low if high - low >= least and _hang_together(np.clip(flat, low, high)) else 0.0
 

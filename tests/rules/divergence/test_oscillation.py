@@ -122,3 +122,9 @@ def test_wide_noise_has_no_period(kept):
             noise[i] = kept * noise[i - 1] + np.sqrt(1 - kept**2) * noise[i]
         found = fires(check, run(loss=1.2 * np.exp(0.3 * noise) * (1 + np.geomspace(1, 0.1, n))))
         assert not [f for f in found if f.severity == Severity.WARNING], (kept, seed)
+
+
+def test_one_spike_is_no_oscillation():
+    loss = falling(93, noise=0.12)
+    loss[65] = 60 * loss[65]
+    assert fires(check, run(loss=loss)) == []
