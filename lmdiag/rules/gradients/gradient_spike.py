@@ -37,7 +37,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, or, where it is above the first tenth, that from 30% to 50% or from 50% to 70%, with a rank trend since; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median. In so few records
     the median loss must not fall meanwhile: the norm of an adapter that begins at 0 grows as it learns. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
-    up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
+    up to 1% of the records, none among the last five, behind each of which the loss (where it is not logged, that of the evaluations) is finite and stands where it stood before (medians of five records,
     four standard errors): they harmed nothing. Behind a single one it may take ten records to come back; where each was clipped, a loss within a twentieth of its whole fall of its lowest level is enough. A norm that grew did so from where it stays above twice the early one.
 
     ## Why it matters
@@ -159,13 +159,16 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
 
 def _left_no_trace(run: Run, norms: Series, hits: np.ndarray) -> bool:
     """Tell whether the jumps are few, over before the end, and the loss stands behind each of them where it stood before, behind a single one soon."""
-    if len(hits) > max(FEW_JUMPS, ISOLATED * len(norms)) or hits[-1] >= len(norms) - BESIDE or "loss" not in run:
+    curve = ("loss", run["loss"]) if "loss" in run else run.curve
+    if curve is None or len(hits) > max(FEW_JUMPS, ISOLATED * len(norms)) or hits[-1] >= len(norms) - BESIDE:
         return False
-    losses = run["loss"]
+    losses = curve[1]
     rows = np.searchsorted(losses.steps, norms.steps[hits])
+    if rows[-1] >= len(losses):  # nothing was measured since
+        return False
     if stands(losses.values, rows):
         return True
-    alone = len(hits) == 1 and hits[0] < len(norms) - AFTERSHOCKS - BESIDE
+    alone = len(hits) == 1 and hits[0] < len(norms) - AFTERSHOCKS - BESIDE and rows[0] < len(losses) - AFTERSHOCKS
     if alone and stands(losses.values, rows, AFTERSHOCKS):
         return True
     limit = run.config.get("grad_clip") or np.inf

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.gradients.gradient_spike import check
-from tests.rules.curves import falling, fires, healthy, run
+from tests.rules.curves import falling, fires, healthy, run, series
 
 
 def norms(n: int = 300, seed: int = 0) -> np.ndarray:
@@ -137,3 +138,20 @@ def test_clipped_jumps_at_a_loss_next_to_nothing_are_no_alarm(clip, alarms):
     loss[151:156] *= 12
     (found,) = fires(check, run(loss=loss, grad_norm=values, config={"grad_clip": clip}))
     assert found.alarms is alarms
+
+
+@pytest.mark.parametrize(("after", "severity"), [(0.0, Severity.INFO), (1.5, Severity.WARNING)])
+def test_where_the_training_loss_is_not_logged_the_evaluations_tell_what_a_jump_did(after, severity):
+    values, evaluations = norms(), falling(30)
+    values[200] *= 40
+    evaluations[20:] += after
+    made = run(val__loss=series(evaluations, every=10, first=10), grad_norm=values)
+    (found,) = fires(check, made)
+    assert found.severity == severity
+
+
+def test_a_jump_behind_the_last_evaluation_may_have_harmed():
+    values = norms()
+    values[280] *= 40
+    (found,) = fires(check, run(val__loss=series(falling(25), every=10, first=10), grad_norm=values))
+    assert found.severity == Severity.WARNING
