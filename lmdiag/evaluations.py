@@ -13,6 +13,7 @@ from lmdiag.stats.turning import (
     Turn,
     falling_fit,
     jumped_and_stayed,
+    lasting_noise,
     rises_smoothly,
     rises_straight,
     turn,
@@ -102,7 +103,8 @@ def risen(run: Run, losses: Series, smallest: float, beside: float | None = None
     tail = after[-1:] if steady or smooth else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low
     if not smooth and not _stays_away(values, found, rise):
-        sigma = max(sigma, drift(values[max(first, 0) :]))
+        lasting = lasting_noise(values, found) if len(values) > SOME else 1.0
+        sigma = max(lasting * sigma, drift(values[max(first, 0) :]))
     if rise < smallest * found.low:
         return None
     enough = _enough(len(values), sets)

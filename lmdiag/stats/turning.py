@@ -22,6 +22,8 @@ LEAST_BEFORE, LEAST_AFTER, JUMPED = 3, 4, 7.0
 # Rises in a row, and largest second differences that the whole is worth: independent noise that reaches a tenth of the level does that in one of 10,000
 # sequences of 6 to 12 points, correlated noise (0.8, of 10%) in 9.
 IN_A_ROW, STRAIGHT = 4, 8.0
+# A fit takes part of what lasts for noise of its own: by so much the correlation of what it leaves is too low, in noise and, by twice that, beside a rise
+TAKEN, MOST_KEPT = 0.15, 0.9
 
 
 class Turn(Struct, frozen=True):
@@ -57,6 +59,25 @@ def turn(values: np.ndarray) -> Turn:
     at = int(np.argmin(errors + behind))
     low = middle + min(float(levels[at]), float(levels_behind[at]))
     return Turn(at, low, max(float(errors[-1] - errors[at] - behind[at]), 0.0))
+
+
+def lasting_noise(values: np.ndarray, found: Turn) -> float:
+    """Return how many times as much noise counts in levels of a sequence as its second differences show, by what the fit that turns leaves.
+
+    Second differences miss what lasts, and what lasts does not average out: where a point keeps a share r of the noise of the one before it
+    (first-order autoregression), they show sqrt((1 - r) (3 - r) / 3) of its deviation, and levels have sqrt((1 + r) / (1 - r)) times it.
+
+    >>> noise = np.random.default_rng(0).normal(0, 1, 100)
+    >>> slow = np.convolve(noise, np.ones(5) / 5, "valid")
+    >>> lasting_noise(noise, turn(noise)) < 1.5, lasting_noise(slow, turn(slow)) > 3
+    (True, True)
+    """
+    before, after = values[: found.at], values[found.at :]
+    left = np.concatenate([before - falling_fit(before), after - falling_fit(after[::-1])[::-1]])
+    power = float(left @ left)
+    kept = float(left[1:] @ left[:-1]) / power + TAKEN if power > 0 else 0.0
+    kept = min(max(kept, 0.0), MOST_KEPT)
+    return float(np.sqrt(3 * (1 + kept) / ((1 - kept) ** 2 * (3 - kept))))
 
 
 def rises_smoothly(values: np.ndarray, found: Turn) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.turning import jumped_and_stayed, rises_smoothly, rises_straight, turn, variance_of_few
+from lmdiag.stats.turning import jumped_and_stayed, lasting_noise, rises_smoothly, rises_straight, turn, variance_of_few
 
 
 @pytest.mark.parametrize("n", [3, 6, 12, 50, 200])
@@ -108,3 +108,20 @@ def test_noise_does_not_rise_evenly(noise):
         )
         found += rises_straight(made) is not None and made[-1] >= 1.1 * made.min()
     assert found <= 2
+
+
+@pytest.mark.parametrize(("kept", "least", "most"), [(0.0, 1.0, 1.2), (0.5, 1.4, 3.0), (0.8, 2.0, 8.0)])
+def test_noise_that_lasts_counts_for_more_than_its_second_differences_show(kept, least, most):
+    enlarged = []
+    for seed in range(60):
+        noise = np.random.default_rng(seed).normal(0, 1, 60)
+        for i in range(1, 60):
+            noise[i] = kept * noise[i - 1] + np.sqrt(1 - kept**2) * noise[i]
+        enlarged.append(lasting_noise(noise, turn(noise)))
+    assert least <= np.median(enlarged) <= most
+
+
+def test_a_steady_rise_is_no_noise_that_lasts():
+    noise = np.random.default_rng(0).normal(0, 0.01, 60)
+    rise = np.r_[np.linspace(3, 2, 30), np.linspace(2, 2.5, 30)] + noise
+    assert lasting_noise(rise, turn(rise)) < 1.2
