@@ -45,24 +45,21 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     that should still teach it.
 
     ## How it decides
-    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper bound, at two standard errors,
-    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run, or, on that of 70%, below twice that where the ranks do not fall (Mann-Kendall z above -1.5), the level is above 60% of
-    the start and the log, of sixty records or more, is not smoothed: the noise of few records leaves more possible. The window has 15
-    records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
-    (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
-    of the level. It covers 30% of the steps and, as far as they are logged, of the sum of the learning rates as well: where a log becomes
-    denser, or the rate is nearly gone, many records are little of the run. The finding names all records around its middle
-    whose rolling median stays as near to the level.
+    An equivalence test on windows of records, not the absence of significance:
 
-    Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
-    learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
+    | of the window | asks for | why that much |
+    |---|---|---|
+    | width | 70, 50 or 35% of the records, 15 of them and 60 steps at least | shorter stands are part of many healthy runs |
+    | the same, in fewer than 30 records | all after the third, over 100 steps; their ranks do not fall (Mann-Kendall z above -1.5) | the error of a gain over so few is itself uncertain |
+    | flat | the gain (Theil-Sen on ten group medians, a rise counted as none) and two standard errors of it, not below those of the noise, are less than `flat` of the level per half of the run | three widths are tried, of which one is lucky |
+    | the same, of 70% | less than twice that, where the ranks do not fall either, the level is above 60% of the start, and the log has sixty records and is not smoothed | the noise of few records leaves more possible |
+    | high | at half of the start or above; below 8 nats it does not surely fall by 1% of the level per half of the run (ranks at z of -5, gain less two standard errors) | a task with a high floor is learned slowly; above 8 nats nothing but token frequencies is, however steadily |
+    | rate | at 30% of its peak or above, or unknown, or the level is above 60% of the start | a decayed rate ends learning |
+    | stays | the last tenth of the run is above `left` of the level | abrupt learning leaves it |
+    | the same, left at last | a quarter of the records, of the steps and of the sum of the rates | so much of the run came before anything but token frequencies was learned |
+    | covers | 30% of the steps, and of the sum of the rates where they are logged | where a log becomes denser, or the rate is nearly gone, many records are little of the run |
 
-    A stretch that the run leaves counts, too, where it holds a quarter of the records, of the steps and of the sum of the learning rates: it says how much of the run came before
-    anything but token frequencies was learned.
-
-    A log of 12 to 29 records has one window, everything after the third record. It must span 100 steps, and its ranks
-    must not fall either (Mann-Kendall z above -1.5), because the error of a gain over so few records is itself
-    uncertain.
+    The finding names all records around the middle of the window whose rolling median stays as near to its level.
 
     ## Why it matters
     At 7 to 8 nats the model has learned how often each token occurs and nothing of the context.

@@ -24,14 +24,19 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     A language model that predicts almost every token, also of text it should not know.
 
     ## How it decides
-    The run starts (the median of its first three records, or beside three evaluations its first if that is more) at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
-    per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
-    without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
-    tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`, and a warning where nine tenths are from the third record on, of fifty or more, after 0.1 nat or more in the first.
-    Without an evaluation it is a warning where the second half of the first pass over the data (fractions of passes tell it, and no accuracy or F1 says that
-    the answers are labels) has a median below three tenths of `lowest` (large models of code stand near 0.7 nats), or of a tenth of `certain` where the run starts below 8 nats:
-    that text was new. Such a run that is a tenth of `lowest` within its first fifth and below `certain` in that half is information: two words that differ in
-    a template of twelve tokens, right in 95%, cost 0.02 nats.
+    The last tenth of the losses has a median below the limit of one of these:
+
+    | run | limit | grade |
+    |---|---|---|
+    | starts at 8 to 14 nats (the median of its first three records, or beside three evaluations its first if that is more): untrained, with a vocabulary of thousands | `lowest` (1 nat per token; the best models of natural text stand near 1.7) | warning where the last three evaluations have such a median as well: then it is not memorised; information without an evaluation |
+    | starts at 1 nat or more and is at a tenth of `lowest` within its first fifth | `certain` (0.03 nat: 97 of 100 tokens), which the evaluations end below | warning |
+    | the same, without an evaluation | a tenth of `certain` | information |
+    | 0.1 nat or more in the first record, without an evaluation | a tenth of `certain`, as are nine tenths of fifty records or more from the third on | warning |
+
+    Without an evaluation the first pass over the data tells (fractions of passes show it, and no accuracy or F1 says that the answers are labels), for its
+    text was new: a warning where its second half has a median below three tenths of `lowest` (large models of code stand near 0.7 nats), or, of a run that
+    starts below 8 nats, below a tenth of `certain`. Where such a run is at a tenth of `lowest` within its first fifth and below `certain` in that half, it
+    is information: two words that differ in a template of twelve tokens, right in 95%, cost 0.02 nats.
 
     ## Why it matters
     The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.

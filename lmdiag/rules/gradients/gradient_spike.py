@@ -32,13 +32,21 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     Records whose gradient norm is far above the records before, or a norm that has grown tenfold over the run.
 
     ## How it decides
-    The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
-    `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. From 40 records on it must also be twice the
-    largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
-    stretch from 10% to 30% of the run, or, where it is above the first tenth, that from 30% to 50% or from 50% to 70%, with a rank trend since; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median. In so few records
-    the median loss must not fall meanwhile: the norm of an adapter that begins at 0 grows as it learns. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
-    up to 1% of the records, none among the last five, behind each of which the loss (where it is not logged, that of the evaluations) is finite and stands where it stood before (medians of five records,
-    four standard errors): they harmed nothing. Behind a single one it may take ten records to come back; where each was clipped, a loss within a twentieth of its whole fall of its lowest level is enough. A norm that grew did so from where it stays above twice the early one.
+    | finding | asks for | why that much |
+    |---|---|---|
+    | jump | from the third record, or 5% of the run, on: `ratio` times the median of the 50 records before, `deviations` robust standard deviations of the logarithm above it, and twice the largest of the last 25 that was no jump itself | first norms are large, and a tail that was seen lately is usual |
+    | the same, at once | 30 times that median, and three times the 90th percentile of those records | so much needs no comparison with the scatter |
+    | the same, of 40 records or more | twice the largest that so many norms show by chance: their tail before it, beyond the 90th percentile, extended as an exponential | the norms of a converging classifier have a long tail |
+    | growth, without a jump | the last tenth is `ratio` times the stretch from 10% to 30% of the run, with a rank trend since; where the end is above the first tenth, that from 30 to 50% or from 50 to 70% counts, too | norms grow up to three times while the rate decays |
+    | growth of fewer than 40 records | from some record on all are twice the largest before, ten times as large in the median, and the median loss does not fall meanwhile | the norm of an adapter that begins at 0 grows as it learns |
+
+    | information only | asks for |
+    |---|---|
+    | absorbed | a single jump below 30 times that clipping cut |
+    | without a trace | two jumps, or in up to 1% of the records, none among the last five; behind each the loss (where it is not logged, that of the evaluations) is finite and stands where it stood before (medians of five records, four standard errors), behind a single one within ten records |
+    | the same, clipped | behind each the loss is above its lowest level by a twentieth of its whole fall at most |
+
+    A norm that grew did so from where it stays above twice the early one.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
