@@ -17,6 +17,7 @@ FEWEST = 6  # records whose ranks show a trend of 2 standard deviations
 MARGIN = 0.9  # of the least loss that the accuracy allows: the means of both are over some thousand tokens
 BELOW, FALLS, LEAST_FALL = 3, -2.0, 0.05  # records at the end; Mann-Kendall z of loss and accuracy; of the accuracy
 SHARE = 0.1  # of the records, and PAIRS of them, must contradict each other: the bound holds for every one
+ALWAYS = 0.95  # of the records, the first among them: what was never true is how the loss is counted, and nothing broke
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
@@ -29,6 +30,7 @@ def check(run: Run, _: Curve) -> Findings:
     ## How it decides
     Where the most probable token is not the right one, the right one has at most half of the probability, and costs at least ln 2. So a cross-entropy is at least
     (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set, also where both were rounded for the worst: of language models the loss is mostly three times the bound or more.
+    It is information where it is so in the first record and 95% of all: then the scale of the loss is another, and nothing broke.
 
     A likelihood is never below 0. Where a loss is, in its last three records or more, while it falls and an accuracy, of 0 to 1, falls, by the medians of windows, by 0.05 and three standard errors as well (each with a rank trend of 2 standard deviations),
     what is minimised is no likelihood of the answers.
@@ -77,10 +79,12 @@ def check(run: Run, _: Curve) -> Findings:
         times = float(median(least[wrong] / loss[good][wrong]))
         at = int(np.argmax(np.where(wrong, least / loss[good], 0)))
         metric = name.replace("accuracy", "loss")
+        always = bool(wrong[0]) and wrong.mean() >= ALWAYS
+        scale = " So it is from the first record on: the loss is on another scale, a mean over classes or divided once too often."
         yield Finding(
-            f"{metric} and {name} cannot both be right: with {1 - float(accuracy[good][at]):.0%} of the answers wrong, the loss "
+            f"{metric} and {name} cannot both be right: with {1 - float(accuracy[good][at]):.0%} of the answers wrong, a cross-entropy "
             f"is at least {figure(float(least[at]))} nats, and {figure(float(loss[good][at]))} is logged at "
-            f"{run.place(int(steps[good][at]))}.",
+            f"{run.place(int(steps[good][at]))}.{scale if always else ''}",
             int(steps[good][wrong][0]),
             int(steps[good][wrong][-1]),
             metric,
@@ -89,6 +93,7 @@ def check(run: Run, _: Curve) -> Findings:
                 "Compute both on one batch by hand: is the loss divided twice, by accumulation steps, devices or masked tokens?",
                 "Until then quote no perplexity of this loss.",
             ),
+            Severity.INFO if always else None,
         )
     if pairs and most < PAIRS:
         yield too_few(most, "records with an accuracy beside a loss", PAIRS)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmdiag.finding import NotChecked
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.judging.reading import read
 from lmdiag.rules.integrity.accuracy_mismatch import check
 from tests.rules.curves import falling, fires, run, series
@@ -19,6 +19,17 @@ def test_a_loss_that_is_divided_once_too_often():
     assert found.metric == "loss"
     assert found.evidence["share"] > 0.8
     assert "cannot both be right" in found.message
+
+
+def test_another_scale_of_the_loss_from_the_first_record_on_is_information():
+    """A binary cross-entropy per class, averaged over eight of them, is no fault; a scale that changes on the way is one."""
+    (found,) = fires(check, run(loss=LOSS / 8, accuracy=ACCURACY))
+    assert found.severity is Severity.INFO
+    assert "another scale" in found.message
+    changed = np.where(np.arange(100) < 40, LOSS, LOSS / 8)
+    (found,) = fires(check, run(loss=changed, accuracy=ACCURACY))
+    assert found.severity is None  # as usual: a warning
+    assert "another scale" not in found.message
 
 
 def test_an_evaluation():
