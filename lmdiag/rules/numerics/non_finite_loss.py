@@ -10,6 +10,10 @@ from lmdiag.stats.windows import median
 BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
 ANNOUNCED = 3.0  # a gradient norm so many times the usual announces that the loss will break
 RISEN = 1.2  # and so does a loss
+TRAINED, UNTRAINED = (
+    3,
+    0.8,
+)  # records; share of the first evaluation that the next one falls below: training came between
 # Share of the records, and finite ones behind the last: the run may have gone on as if nothing were
 FEW, BEHIND = 0.02, 10
 
@@ -25,7 +29,8 @@ def check(run: Run, _: Curve) -> Findings:
 
     ## How it decides
     One value is enough. Training and evaluation losses are reported apart, because an evaluation can be NaN (an empty
-    or over-padded set) while training is sound: it is a warning where the training loss and the last evaluation are finite. The evidence gives the last finite loss, the learning rate, and by which factor the gradient
+    or over-padded set) while training is sound: it is a warning where the training loss and the last evaluation are finite. It is information where the first record alone is NaN, of three or more without gradient norms, an evaluation beside it
+    is finite, and the next one a fifth lower: nothing was trained yet. The evidence gives the last finite loss, the learning rate, and by which factor the gradient
     norm rose over the 20 records before.
 
     ## Why it matters
@@ -47,14 +52,37 @@ def check(run: Run, _: Curve) -> Findings:
     logged = [run[name] for name in ("loss", "logged loss") if name in run]  # the latter where another was taken for it
     bad = next((series for series in logged if not np.isfinite(series.values).all()), None)
     if bad is not None:
-        yield from _training(run, bad)
+        yield _before_training(run, bad) or _training(run, bad)
     else:
         yield from _said(run)
     for split, losses in run.evaluations.items():
         yield from _evaluation(run, split, losses)
 
 
-def _training(run: Run, losses: Series) -> Findings:
+def _before_training(run: Run, losses: Series) -> Finding | None:
+    """Tell of one NaN in the first record of a log, beside a finite evaluation that training then improved on: a mean over no batch yet."""
+    values, step = losses.values, int(losses.steps[0])
+    if run.evaluation_loss is None or not np.isnan(values[0]) or not np.isfinite(values[1:]).all():
+        return None
+    evaluated = run.evaluation_loss[1]
+    if len(values) < TRAINED or len(evaluated) < 2 or evaluated.steps[0] != step or "grad_norm" in run:
+        return None
+    first, second = (float(value) for value in evaluated.values[:2])
+    if not second < UNTRAINED * first:
+        return None
+    return Finding(
+        f"The loss is NaN in the first record alone, beside an evaluation of {figure(first)}, and finite ever after: "
+        "that evaluation seems to have come before the first batch, as a sanity check does, and a mean over none is NaN.",
+        step,
+        step,
+        "loss",
+        {"records": 1, "share": 1 / len(values)},
+        ("Skip the printing of training losses while the trainer only checks the evaluation.",),
+        Severity.INFO,
+    )
+
+
+def _training(run: Run, losses: Series) -> Finding:
     bad = ~np.isfinite(losses.values)
     first = int(np.argmax(bad))
     step, last = int(losses.steps[first]), int(losses.steps[bad][-1])
@@ -73,7 +101,7 @@ def _training(run: Run, losses: Series) -> Findings:
         lines = (f"Look at the data and the hardware of {whose[1]}.", *lines)
     if _went_on(run, losses, bad):
         lines = tuple(line for line in lines if not isinstance(line, Advice) or "checkpoint" not in line.about)
-    yield Finding(_message(run, step, bad, evidence, whose[0] if whose else ""), step, last, "loss", evidence, lines)
+    return Finding(_message(run, step, bad, evidence, whose[0] if whose else ""), step, last, "loss", evidence, lines)
 
 
 def _went_on(run: Run, losses: Series, bad: np.ndarray) -> bool:

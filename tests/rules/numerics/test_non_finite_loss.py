@@ -125,3 +125,23 @@ def test_the_rank_that_had_it_first_is_named(records: int, said: str) -> None:
     (found,) = fires(check, replace(run(loss=loss), events=(told,)))
     assert f"(40 of 100 records, {said})" in found.message
     assert found.advice[0] == "Look at the data and the hardware of rank 2."
+
+
+FROM_ONE_EPOCH = np.array([np.nan, 5.4, 4.7, 4.4, 4.1, 3.9])
+
+
+def test_a_nan_beside_the_evaluation_before_training_is_information():
+    (found,) = fires(check, run(loss=FROM_ONE_EPOCH, val__loss=[9.2, 5.0, 4.6, 4.3, 4.2, 4.1]))
+    assert found.severity is Severity.INFO
+    assert "before the first batch" in found.message
+
+
+@pytest.mark.parametrize(
+    ("bad", "evaluated"),
+    [(0, [9.2, 9.1, 9.1, 9.0, 9.0, 9.0]), (2, [9.2, 5.0, 4.6, 4.3, 4.2, 4.1]), (0, [np.nan, 5.0, 4.6, 4.3, 4.2, 4.1])],
+    ids=["not trained since", "later", "evaluation as well"],
+)
+def test_any_other_nan_beside_evaluations_is_an_error(bad, evaluated):
+    loss = np.where(np.arange(6) == bad, np.nan, np.linspace(5.6, 4, 6))
+    found, *_ = fires(check, run(loss=loss, val__loss=evaluated))
+    assert found.severity is None  # as usual: an error
