@@ -25,6 +25,7 @@ FLOORS = [
         "evaluations",
         "beginning",
         "data_steps",
+        "passes",
     },
     {"chance", "held_up"},
     {"sources", "readers", "trackers", "gather", "rules", "attribution", "forecast", "perplexity"},

@@ -5,6 +5,7 @@ from lmdiag import advice
 from lmdiag.evaluations import steady_beside
 from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.passes import keeps_time
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
@@ -67,7 +68,8 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## False alarms it avoids
     One spike that comes back; noise that grows as batches differ (independent noise averages out in a block), cycles of the learning rate, staircases of epochs (few
-    crossings), a constant band.
+    crossings), swings in step with the passes over the data (six tenths of their variance are the same in every pass), as of a running mean that begins
+    again with each, a constant band.
 
     ## What to try
     Halve the learning rate, or start its decay. Compare the period of the swings with that of the data order: equal periods mean the data.
@@ -88,6 +90,13 @@ def check(run: Run, curve: Curve) -> Findings:
     found = next(filter(None, looks), None)
     if found is None:
         yield from _restless(run, metric, losses)
+        return
+    if keeps_time(
+        run, losses.steps[found.late :], losses.values[found.late :] - falling_fit(losses.values[found.late :])
+    ):
+        yield NotChecked(
+            "the loss swings in step with the passes over the data: a mean that begins again with each, or its text is met again"
+        )
         return
     step = int(losses.steps[found.first])
     period = 2 * (losses.steps[-1] - losses.steps[found.late]) / found.crossings

@@ -2,8 +2,8 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
+from lmdiag.passes import passed_at
 from lmdiag.run import Run, Series
-from lmdiag.stats.alignment import along
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
 
@@ -48,7 +48,7 @@ def check(
     if len(epochs) < 2:
         yield too_few(len(epochs), "finite values of the epoch", 2)
         return
-    at = _passed(losses.steps, epochs)
+    at = passed_at(losses.steps, epochs)
     passed = float(at[-1] - at[0])
     ends = max(0, int(np.floor(at[-1]) - np.floor(at[0])))
     if ends < LEAST_SPIKES - 1:
@@ -65,18 +65,6 @@ def check(
     if len(near) < LEAST_SPIKES or len(near) < max(LEAST_SHARE, CHANCE_RATIO * 2 * reach) * len(spikes):
         return
     yield _finding(losses, metric, spikes, near, passed, ends)
-
-
-def _passed(steps: np.ndarray, epochs: Series) -> np.ndarray:
-    """Return at which epoch each step is, as a fraction; a counter of whole epochs tells it only where it changes."""
-    if (epochs.values != np.rint(epochs.values)).any():
-        return along(steps, epochs.steps, epochs.values)
-    begins = np.flatnonzero(np.diff(epochs.values, prepend=-np.inf) > 0)
-    knots, counts = epochs.steps[begins].astype(float), epochs.values[begins].astype(float)
-    if len(knots) > 1:
-        length = median(np.diff(knots) / np.diff(counts))
-        knots, counts = np.append(knots, knots[-1] + length), np.append(counts, counts[-1] + 1)
-    return np.interp(steps, knots, counts)
 
 
 def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, reach: float) -> bool:
