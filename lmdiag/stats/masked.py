@@ -12,10 +12,20 @@ MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the
 NEAR_ZERO = 0.1  # of the usual loss: a loss that reaches zero is as often near it
 FEWEST_NEAR_ZERO = 3  # losses so near, and
 NEAR_A_ZERO = 0.1  # for every ten zeros one, as a hinge loss of few samples has
+FLOAT32_ZERO, PRINTED = 2.0**-23, 2e-3  # minus the logarithm of the float32 next below 1; as three digits show it
+
+
+def is_nothing(loss: np.ndarray) -> np.ndarray:
+    """Return which losses are 0, or what float32 has for the loss of a probability clipped just below 1.
+
+    >>> is_nothing(np.array([0.0, 1.1921e-07, 1.3e-07, 1e-9]))
+    array([ True,  True, False, False])
+    """
+    return (loss == 0) | (np.abs(loss - FLOAT32_ZERO) <= PRINTED * FLOAT32_ZERO)
 
 
 def masked_zeros(loss: np.ndarray, *, evaluated: bool = False) -> np.ndarray:
-    """Return which losses are the exact zeros that some trainers write in place of NaN: bool[n].
+    """Return which losses are the exact zeros (or the float32 next to it) that some trainers write in place of NaN: bool[n].
 
     There must be at least three zeros (two if the first value is one, if the log ends in them, after a loss of 0.5 and half of the usual, or if no other
     loss is lower than that; one
@@ -27,7 +37,7 @@ def masked_zeros(loss: np.ndarray, *, evaluated: bool = False) -> np.ndarray:
     >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
     (np.int64(3), np.int64(0))
     """
-    zeros = loss == 0
+    zeros = is_nothing(loss)
     if not zeros.any():
         return zeros
     others = loss[np.isfinite(loss) & ~zeros]

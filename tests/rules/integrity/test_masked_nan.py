@@ -120,3 +120,26 @@ def test_a_wide_margin_makes_a_loss_of_preferences_that_is_printed_as_zero(margi
     loss, margins = np.full(40, 0.6), np.full(40, 0.4)
     loss[30:], margins[30:] = 0.0, margin
     assert len(fires(check, run(loss=loss, reward_margin=margins, objective="preference"))) == found
+
+
+@pytest.mark.parametrize("least", [2.0**-23, 1.1921e-07, 1.192e-07])
+def test_the_loss_of_clipped_probabilities_counts_as_zero(least):
+    (found,) = fires(check, run(loss=[3.1, 1.8, 1.4, 1.2, 0.5, least, least, least, least]))
+    assert (found.first_step, found.evidence["records"]) == (6, 4)
+    assert "2^-23" in found.message
+
+
+def test_silent_where_a_loss_is_memorised_down_to_it():
+    assert fires(check, run(loss=[3.1, 1.0, 0.2, 0.03, 0.001, 2e-05, 2.0**-23, 2.0**-23, 2.0**-23])) == []
+    assert fires(check, run(loss=[3.1, 1.0, 0.5, 1.3e-07, 1.25e-07, 1.2e-07, 1.1e-07])) == []
+
+
+@pytest.mark.parametrize(("norms", "fires_"), [([2e-5, 4e-6], 1), ([2.1, 4e-6], 0), ([2e-5, np.nan], 0)])
+def test_one_zero_that_no_gradient_explains(norms, fires_):
+    """A gradient of next to nothing brings no loss down; one of order one may, and a norm that is NaN says what it is itself."""
+    assert len(fires(check, run(loss=[1.8, 0.0], grad_norm=norms))) == fires_
+
+
+def test_silent_on_a_low_loss_beside_no_gradient():
+    assert fires(check, run(loss=[0.01, 0.0], grad_norm=[2e-4, 1e-5])) == []
+    assert fires(check, run(loss=[1.8, 0.0], grad_norm=[2e-5, 1e-5], objective="reinforcement")) == []
