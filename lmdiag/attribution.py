@@ -41,10 +41,10 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "falling-likelihood": ("falling-chosen-reward", "gradients", "generalization", "divergence", "lr-too-high"),
     "lr-too-high": (*BLOWN_UP, "falling-likelihood", "falling-chosen-reward"),
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
-    "lr-jump": ("divergence", "loss-spike", "step-rewind"),
+    "lr-jump": ("divergence", "resume-jump", "loss-spike", "step-rewind"),
     "resume-jump": ("step-rewind", "level-shift", "loss-spike", "divergence", "slow-drift"),
     "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
-    "early-divergence": (*BLOWN_UP, "wrong-loss-scale"),
+    "early-divergence": (*BLOWN_UP, "wrong-loss-scale", "lr-too-high"),
     "divergence": BLOWN_UP,
     "temporary-divergence": ("oscillation", "slow-drift", "spikes", "gradient-spike", "level-shift"),
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),
@@ -156,6 +156,8 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     if (effect.rule, cause.rule) == ("divergence", "overfitting") and effect.metric != cause.metric:
         return False  # a rise of the evaluations, told twice, is one, and that of the training loss another
+    if (effect.rule, cause.rule) == ("resume-jump", "lr-jump") and effect.first_step != cause.first_step:
+        return False  # a rate that changed elsewhere is not what was loaded wrongly
     if cause.rule in ("non-finite-loss", "masked-nan") and cause.metric != "loss" and effect.metric != cause.metric:
         return False  # what the evaluation alone has says nothing of the training
     early = 0 if cause.rule in ENDS_IN and {effect.rule, effect.family} & set(ENDS) else EARLIER * span

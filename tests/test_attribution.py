@@ -40,6 +40,8 @@ def test_only_rules_and_families_that_exist_are_named():
         (finding("zero-loss", 1, 13, Severity.ERROR), finding("non-finite-gradient", 1, 13, Severity.ERROR)),
         (finding("non-finite-gradient", 1, 900, Severity.ERROR), finding("oscillation", 2, 1000)),
         (finding("at-chance", 1, 1000), finding("frozen-metric", 400, 600)),
+        (finding("lr-jump", 500, 500), finding("resume-jump", 500, 620)),
+        (finding("early-divergence", 1, 1000, Severity.ERROR), finding("lr-too-high", 90, 1000, Severity.ERROR)),
         (finding("early-divergence", 40, 1000, Severity.ERROR), finding("wrong-loss-scale", 40, 1000, Severity.INFO)),
         (
             finding("overfitting", 400, 1000, Severity.ERROR, "val/loss"),
@@ -57,6 +59,7 @@ def test_an_effect_stands_under_its_cause(cause, effect):
     [
         (finding("divergence", 500, 1000), finding("gradient-spike", 100, 100)),  # long before
         (finding("divergence", 100, 200), finding("gradient-spike", 700, 700)),  # long after
+        (finding("lr-jump", 500, 500), finding("resume-jump", 520, 620)),  # not where the rate jumps
         (finding("loss-spike", 500, 500, Severity.INFO), finding("gradient-spike", 500, 500)),  # a lesser cause
         (finding("overfitting", 100, 900), finding("step-rewind", 300, 400)),  # unrelated
         (finding("overfitting", 100, 900, metric="val/loss"), finding("divergence", 300, 900)),  # of the training loss
