@@ -9,7 +9,7 @@ from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, lasting_scatter, scatter
 from lmdiag.stats.rebound import sustained_rise
-from lmdiag.stats.windows import medians_around, quantile, rolling_median
+from lmdiag.stats.windows import median, medians_around, quantile, rolling_median
 
 POINTS = 12
 WIDTH, WIDEST = 3, 9  # records of the window that is compared: less than a fiftieth of the log, where that is more
@@ -18,6 +18,7 @@ LEAST_NATS, ERRORS = 0.3, 5.0
 LUCKY_FIRST = 3.0  # standard deviations by which the first record may lie too low
 BACK = 0.25  # of the rise: what may be left of it
 LONG, EARLY, HIGH, HIGH_NATS = 0.10, 0.10, 0.5, 1.0  # shares of the run; of the level, and nats
+LOST = 0.5  # of what was gained since the first records
 WENT_ALONG = 0.5  # of the rise, in the evaluations taken meanwhile
 
 
@@ -53,7 +54,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 0.2) -> Findings:
     | 5 such medians or more | what is over sooner is a `loss-spike` |
     | back, to a quarter of the rise and within these limits, before the end of the log | what stays up is `divergence`; beside one nothing is said |
 
-    It is a warning where it takes a tenth of the run, or where the loss rises by half of its level and one nat after the
+    It is a warning where it takes a tenth of the run, or where the loss rises by half of its level, and by one nat or half of what it had fallen since its first records, after the
     first tenth: what was learned before is lost. Else it is information, and so it is where the evaluations taken meanwhile do not rise with it by half
     as much: other data, not a worse model. A log of more than 1,000 records is looked at twice: its first 1,000
     records, and the medians of 1,000 stretches.
@@ -169,5 +170,10 @@ def _severity(run: Run, metric: str, hump: Hump, first: int, back: int) -> tuple
         return Severity.INFO, f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
     long = (back - first) >= LONG * (run.last_step - run.first_step)
     late = first - run.first_step >= EARLY * (run.last_step - run.first_step)
-    high = late and hump.share >= HIGH and hump.highest - hump.level >= HIGH_NATS
+    rise, start = (
+        hump.highest - hump.level,
+        float(median(run[metric].finite.values[:WIDTH])) if metric in run else np.inf,
+    )
+    lost = rise >= min(HIGH_NATS, LOST * (start - hump.level)) if start > hump.level else rise >= HIGH_NATS
+    high = late and hump.share >= HIGH and lost
     return (Severity.WARNING if long or high else Severity.INFO), ""

@@ -118,3 +118,13 @@ def test_blocks_of_other_data_are_information(dropped):
     (found,) = fires(check, run(loss=loss))
     assert found.severity is (Severity.INFO if dropped else Severity.WARNING)
     assert ("had dropped as suddenly" in found.message) is dropped
+
+
+@pytest.mark.parametrize(("height", "severity"), [(0.6, Severity.WARNING), (0.4, Severity.INFO)])
+def test_a_short_hump_that_costs_most_of_what_a_low_loss_had_gained(height, severity):
+    """0.7 nat are less than one, but all that was gained; two fifths of the level are not half of it."""
+    at = np.arange(1000)
+    loss = 1.1 + 0.6 * np.exp(-at / 150)
+    loss[500:550] += height * loss[500] * (1 - np.arange(50) / 50)
+    (found,) = fires(check, run(loss=noisy(loss, 0.01)))
+    assert found.severity is severity
