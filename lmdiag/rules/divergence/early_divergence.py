@@ -10,6 +10,7 @@ POINTS = 5
 LEAST_NATS, SIGMAS = 0.3, 3.0
 NEARLY_ALL = 0.05  # of the records may lie lower by chance
 MANY, EVALUATIONS = 50, 2  # records, of which the first is the lowest by chance once in so many; evaluations that agree
+IN_WARM_UP = 0.1  # of the peak: too high a rate shows later
 COUNTED_UP = 5.0  # times the first record: a running mean that begins at 0 stands so far above it
 
 
@@ -34,7 +35,7 @@ def check(run: Run, losses: Series, evaluation: Curve, *, least: float = 0.10) -
     stand higher. Running means that begin at 0.
 
     ## What to try
-    A lower learning rate, a warm-up, clipped gradients; and a record of every step of the first hundred.
+    The signs of loss and update, where the rate was a tenth of its peak or less. A lower learning rate, a warm-up, clipped gradients; and a record of every step of the first hundred.
 
     ## References
     - Gilmer et al. 2021, A loss curvature perspective on training instability in deep learning, arXiv:2110.04369.
@@ -101,9 +102,22 @@ def _finding(run: Run, losses: Series, begin: int, message: str, evidence: dict[
         "loss",
         evidence,
         (
+            *_whose_sign(run, begin),
             advice.lower_lr(run, begin),
             "Warm up over the first steps of the run.",
             advice.clip(run, begin),
             *more,
         ),
+    )
+
+
+def _whose_sign(run: Run, begin: int) -> tuple[str, ...]:
+    """Say to look at the sign of the update where the loss rises at a rate that is still next to nothing of its peak."""
+    lr = run.value_at("lr", begin)
+    peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
+    if lr is None or not 0 < lr <= IN_WARM_UP * peak:
+        return ()
+    return (
+        f"Check the signs of loss and update: the loss is higher from {run.place(begin)} on, at a rate of {figure(lr, 3)}, "
+        f"{lr / peak:.0%} of its peak.",
     )

@@ -10,6 +10,7 @@ from lmdiag.stats.noise import lasting_scatter, scatter
 from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.spikes import Spike, find_spikes
 from lmdiag.stats.windows import median, rolling_median
+from lmdiag.updates import moves
 
 EARLY = 0.10  # of the run
 SHORT_WARMUP = 0.01  # of the steps
@@ -118,6 +119,8 @@ def _finding(
     severity: Severity,
 ) -> Finding:
     warm_up = schedule.warm_step - int(run["lr"].steps[0])
+    longer, lower, moved = advice.warm_up(run, warm_up), advice.lower_lr(run, steps[0]), moves(run, steps[0])
+    measured = moved is not None and moved.usual_lr <= schedule.peak / 2  # a warm-up alone leaves such updates as large
     few = f"with only {warm_up:,} {run.unit}{'s' if warm_up > 1 else ''} of warm-up" if warm_up else "without warm-up"
     return Finding(
         f"{message}, {few}: the learning rate is at its peak of {figure(schedule.peak, 3)} "
@@ -127,8 +130,7 @@ def _finding(
         metric,
         {**evidence, "warmup_steps": warm_up, "peak_lr": schedule.peak},
         (
-            advice.warm_up(run, warm_up),
-            advice.lower_lr(run, steps[0]),
+            *((lower, longer) if measured else (longer, lower)),
             advice.clip(run, steps[-1]),
         ),
         severity,

@@ -54,3 +54,8 @@ def test_the_prediction_starts_at_the_level_of_the_log():
     loss = 4.2 - 2.6 * (np.arange(1, 61) / 60) ** 0.5 + np.random.default_rng(1).normal(0, 0.02, 60)  # no power law
     (found,) = fires(check, run(loss=loss))
     assert found.evidence["level"] == pytest.approx(np.median(loss[-6:]), abs=0.05)
+
+
+def test_a_rate_that_still_warms_up_is_not_to_decay():
+    (found,) = fires(check, run(loss=SLOPE, lr=np.linspace(1e-6, 1e-3, 1000)))
+    assert len(found.advice) == 1

@@ -80,3 +80,13 @@ def test_how_much_is_a_setting():
     made = logged(np.full(50, 5.0), [4.4, 5, 5, 5, 5, 5])
     assert len(fires(check, made)) == 1
     assert fires(check, made, least=0.2) == []
+
+
+@pytest.mark.parametrize(("warmed", "first"), [(200, "signs"), (1, "rate")])
+def test_a_rise_in_warm_up_asks_for_the_sign_first(warmed, first):
+    """A hundredth of the peak is no rate to blow up at."""
+    made = logged(np.full(50, 8.5), [4.4, 8.5, 8.5, 8.5, 8.5, 8.5])
+    rates = 3e-4 * np.minimum(np.arange(1, 51) / (warmed / 10), 1)
+    made.series["lr"] = series(rates, every=100, first=100)
+    (found,) = fires(check, made)
+    assert first in found.advice[0]

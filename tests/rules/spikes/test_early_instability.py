@@ -85,3 +85,10 @@ def test_three_spikes_among_a_thousand_early_records_are_information():
     loss[[300, 550, 800]] *= 2.0
     (found,) = fires(check, run(loss=loss, lr=np.full(10_000, 1e-3)))
     assert found.severity is Severity.INFO
+
+
+def test_the_rate_comes_first_where_updates_were_measured_to_be_too_large():
+    """Such a rate is as much too high behind a warm-up."""
+    for share, first in ((0.1, "Lower the learning rate"), (0.01, "Warm up")):
+        (found,) = fires(check, run(loss=risen(1.5, 20), lr=FLAT, update_ratio=np.full(1000, share)))
+        assert found.advice[0].startswith(first)
