@@ -150,7 +150,8 @@ def fallen(scores: Series, smallest: float, sets: int = 1) -> Rise | None:
     first = 0 if len(values) <= SOME else max(min(best - BEFORE_BEST, len(values) // 2), 0)
     shown = float(np.sqrt(variance_of_few(values[first:], 0.0, 0.0, averaged=True)))
     luck = unit * float(np.sqrt(level / unit * max(1 - level / unit, 0.0) / OF_ANSWERS))
-    sigma = max(WANDERS * shown, luck, drift(values[first:]))
+    wanders = max(WANDERS, lasting_noise(-values, found)) if len(values) > SOME else WANDERS
+    sigma = max(wanders * shown, luck, drift(values[first:]))
     drop = level - float(np.mean(values[-max(3, (len(values) - best) // 5) :]))
     enough = _enough(len(values), sets)
     if drop < max(smallest * level, SCORE_SIGMAS * sigma) or found.gain < enough * sigma**2:

@@ -14,7 +14,9 @@ from lmdiag.stats.course import SIGMAS, course
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
 
-HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
+HIGHER_IS_BETTER = lazy(
+    r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|chrf|meteor|exact_?match|(^|_)(map|em)($|_)", re.IGNORECASE
+)
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
 # What only programs log that train for something else: reward models, embeddings, rankings, speech, regression.

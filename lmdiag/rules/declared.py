@@ -54,7 +54,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "growing-gap": ("generalization", Severity.INFO, "evaluation_loss loss", 6),
     "evaluation-below-training": ("generalization", Severity.INFO, "evaluation_loss loss", 4),
     "noisy-evaluation": ("generalization", Severity.INFO, "evaluation", 6),
-    "metric-disagreement": ("generalization", Severity.INFO, "evaluation", 4),
+    "metric-disagreement": ("generalization", Severity.INFO, "curve", 4),
     "best-checkpoint-not-saved": ("generalization", Severity.INFO, "evaluation", 3),
     "epoch-steps": ("generalization", Severity.INFO, "loss epoch", 30),
     "converged-early": ("convergence", Severity.INFO, "evaluation", 6),

@@ -101,3 +101,45 @@ def test_the_worst_of_many_scores_is_low_by_luck():
 def test_scores_of_next_to_nothing_are_not_lost(level):
     fell = scored(*(level * np.array([1.0, 0.98, 0.99, 0.3, 0.2, 0.21, 0.2, 0.2])), losses=series(np.linspace(3, 2, 8)))
     assert fires(check, fell) == []
+
+
+def only_scored(scores: np.ndarray, loss: np.ndarray | None = None, **others: np.ndarray):
+    n = len(scores)
+    return run(
+        loss=falling(100 * n) if loss is None else loss,
+        **{f"val__{name}": series(s, every=100, first=100) for name, s in {"accuracy": scores, **others}.items()},
+    )
+
+
+def best_at(row: int, drop: float, n: int = 20, noise: float = 0.003, seed: int = 0) -> np.ndarray:
+    noises = np.random.default_rng(seed).normal(0, noise, n)
+    return np.r_[np.linspace(0.5, 0.8, row), 0.8 - np.linspace(0, drop, n - row)] + noises
+
+
+@pytest.mark.parametrize(("drop", "noise"), [(0.09, 0.003), (0.2, 0.01), (0.4, 0.02)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_score_that_falls_where_no_loss_is_evaluated_is_a_warning(drop, noise, seed):
+    (found,) = fires(check, only_scored(best_at(8, drop, noise=noise, seed=seed)))
+    assert (found.metric, found.severity) == ("val/accuracy", Severity.WARNING)
+    assert 600 <= found.first_step <= 1000
+    assert "the training loss did not rise" in found.message
+
+
+def test_a_score_that_falls_with_a_diverging_loss_is_no_disagreement():
+    loss = falling(2000)
+    loss[800:] += np.linspace(0, 3, 1200)
+    assert fires(check, only_scored(best_at(8, 0.2), loss)) == []
+
+
+def test_one_of_several_scores_that_falls_a_little_is_information():
+    (found,) = fires(check, only_scored(best_at(8, 0.07), f1=np.linspace(0.4, 0.8, 20)))
+    assert found.severity is Severity.INFO
+
+
+def test_silent_on_scores_that_saturate():
+    told = []
+    for n in (6, 12, 36, 60):
+        rise = 1 - 0.5 * np.exp(-np.arange(1, n + 1) / (0.1 * n))
+        for noises in (wandering(n, 100, correlation) - 0.25 for correlation in (0.0, 0.4, 0.8)):
+            told += [fires(check, only_scored(0.8 * rise * (1 + 1.5 * noise))) for noise in noises]
+    assert sum(found.severity is Severity.WARNING for one in told for found in one) <= 0.005 * len(told)
