@@ -9,18 +9,21 @@ from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
-from lmdiag.stats.windows import median, quantile
+from lmdiag.stats.windows import median, quantile, rolling_median
 
 POINTS, FEWEST = 200, 60  # records for a law, and for a fall to a part of the level
 PART = 1.8  # a fall to 1 / 1.8 in one record: no law is fitted to what is before and behind it together
 AT_ONCE, BESIDE = 0.8, 20  # share of that fall in one record; records on each side by which it is measured
+SHARP, ABOUT = 3, 5  # records on each side of it that tell whether it came at once, and where
 # Least and distance from a power of two, such as steps of accumulation and devices are; ratio of the noise, as a share of the level
 DIVISOR, NEAR, ALIKE = 3.5, 0.03, 1.5
+UNSURE, FARTHEST = 3.0, 0.1  # standard errors by which the divisor may be further from it
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
 LASTING, KEPT = 2, 0.25  # tenths of the records, and the part of a step that is still there
-EVALUATION_FALL = 0.03
+# Of the step, in shares: by so much the evaluations around it may differ; of their level, or times their fall before: by so much they may have fallen
+UNMOVED, EVALUATION_FALL, AS_BEFORE = 0.1, 0.03, 1.5
 SPIKE, SPIKE_SIGMAS, SPIKE_NEAR = 1.25, 6.0, 5  # of the new level; deviations above it; records
 # Share of their level, standard errors, and of the run beside the step: what rose may come back later
 EVALUATION_RISE, EVALUATION_ERRORS, SOON = 0.03, 3.0, 0.1
@@ -40,9 +43,10 @@ def check(run: Run, curve: Curve) -> Findings:
     tenth, for two tenths of the records or to the end. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3% and three standard errors, or where nothing is evaluated a spike (a quarter and six deviations above the new level, within five records of the step) came with it.
 
-    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where the log tells the rate, its
-    noise stays the same share of the level (within half), and the evaluations on both sides do not fall by 3%, or, where there are none, it falls to one over a
-    power of two (within 3%), 4 or more: what is learned, or easier text, rarely does all that. A decay of a rate that the log leaves out does.
+    A loss that falls to 1 / 1.8 of its level or less, four fifths of it at once (medians of three records), and stays there, is judged without the law. It is a warning, of another unit, where it
+    falls to one over a power of two (within 3%, or three standard errors up to 10%), its noise with it (within half), and the evaluations on either side differ by less than a tenth of the step, and fell by
+    no more than 3%, or half as much again as between the two before it; where there are none, it falls to a quarter or less, and the log tells the rate, of which a decay does the same. By another factor it is information, whatever the
+    evaluations: other data for training moves none of the same set.
 
     ## Why it matters
     Losses before and after are not comparable, and whoever compares final losses does not know it.
@@ -67,7 +71,7 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     margin = len(losses) // 10  # the steep start is left out too
     rest = losses.at(slice(margin, None))
-    fallen = _part(losses, margin)
+    fallen = _part(losses, margin, len(curve.series) > LONGEST)
     if fallen is not None:
         if not _explained(run, int(losses.steps[fallen]), rest, up=False):
             yield _of_part(run, curve.metric, losses, fallen)
@@ -119,13 +123,21 @@ def _lasts(left: np.ndarray, shift: Shift, margin: int) -> bool:
     return bool(((levels - before - KEPT * shift.size) * shift.size > 0).all())
 
 
-def _part(losses: Series, margin: int) -> int | None:
-    """Return the row at which the loss falls to a part of its level in one record, for good."""
+def _part(losses: Series, margin: int, thinned: bool) -> int | None:
+    """Return the row at which the loss falls to a part of its level at once, for good; of a thinned log one row may hold both levels."""
     logs = np.log(losses.values)
-    row = margin + int(np.argmin(np.diff(logs[margin - 1 : len(logs) - margin])))
-    fall = float(median(logs[row - BESIDE : row]) - median(logs[row : row + BESIDE])) if row >= BESIDE else 0.0
-    stays = float(quantile(logs[row:], 0.9)) < float(median(logs[row - BESIDE : row])) - fall / 2 if fall > 0 else False
-    return row if fall >= np.log(PART) and logs[row - 1] - logs[row] >= AT_ONCE * fall and stays else None
+    levels = rolling_median(logs, ABOUT)
+    about = margin + int(np.argmin((levels[ABOUT:] - levels[:-ABOUT])[margin - ABOUT : len(logs) - margin - ABOUT]))
+    near = slice(max(about - ABOUT // 2, margin), about + ABOUT // 2 + 1)
+    row = near.start + int(np.argmin(np.diff(logs[near.start - 1 : near.stop])))
+    if row < BESIDE:
+        return None
+    fall = float(median(logs[row - BESIDE : row]) - median(logs[row + thinned : row + BESIDE]))
+    if fall < np.log(PART) or float(quantile(logs[row:], 0.9)) >= float(median(logs[row - BESIDE : row])) - fall / 2:
+        return None
+    befores = (median(logs[end - SHARP : end]) for end in range(row - thinned, row + 1))
+    afters = (median(logs[begin : begin + SHARP]) for begin in range(row, row + thinned + 1))
+    return row if max(befores) - min(afters) >= AT_ONCE * fall else None
 
 
 def _spiked(values: np.ndarray, row: int, level: float) -> bool:
@@ -137,16 +149,15 @@ def _spiked(values: np.ndarray, row: int, level: float) -> bool:
 def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
     before, after = losses.values[row - BESIDE : row], losses.values[row : row + BESIDE]
     level, left = float(median(before)), float(median(after))
-    step, divisor = int(losses.steps[row]), _divisor(losses.values, row)
-    noises = scatter(np.log(losses.values[:row])), scatter(np.log(losses.values[row:]))
-    power = 2 ** round(np.log2(divisor))
-    alike, of_two = max(noises) <= ALIKE * min(noises), divisor >= DIVISOR and abs(divisor / power - 1) <= NEAR
+    step, share = int(losses.steps[row]), 1 - left / level
+    power = _power(losses.values, row)
     evaluated = _evaluations_beside(run, metric, step)
-    stays = evaluated is not None and evaluated[2] >= (1 - EVALUATION_FALL) * evaluated[1]
-    unit = "lr" in run and alike and (stays or (evaluated is None and of_two))
-    told = f", as if divided by about {power} from there on" if unit and of_two else ""
-    if unit and evaluated:
-        told += f"; {evaluated[0]} was {figure(evaluated[1])} before it and {figure(evaluated[2])} after it"
+    stays = evaluated is not None and _stays(evaluated[1:], share)
+    unit = power > 0 and (stays or (evaluated is None and power >= DIVISOR and "lr" in run))
+    told = f", as if divided by about {power} from there on" if unit else ""
+    if stays and evaluated:
+        told += f"; {evaluated[0]} was {figure(evaluated[2])} before it and {figure(evaluated[3])} after it"
+        told += "" if unit else ": another unit, or other data"
     return Finding(
         f"The loss steps down by {figure(level - left, 2)} nats ({(level - left) / level:.0%}) at {run.place(step)}, most of it in one record, and keeps its new level{told}.",
         step,
@@ -164,19 +175,35 @@ def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
     )
 
 
-def _divisor(values: np.ndarray, row: int) -> float:
-    """Return by what the level is divided at a row, beside the slope that the tenths of a curve before and behind it share."""
-    width = min(len(values) // 10, row, len(values) - row)
-    return float(np.exp(-step_beside_slope(np.log(values[row - width : row + width]), width)[0]))
+def _power(values: np.ndarray, row: int) -> int:
+    """Return the power of two by which the level is divided at a row, its noise with it; 0 where it is none.
+
+    The division is measured beside the slope that the tenths of a curve before and behind it share.
+    """
+    logs, width = np.log(values), min(len(values) // 10, row, len(values) - row)
+    noises = scatter(logs[:row]), scatter(logs[row:])
+    if max(noises) > ALIKE * min(noises):
+        return 0
+    fall, error = step_beside_slope(logs[row - width : row + width], width)
+    power = round(-fall / float(np.log(2)))
+    far = abs(-fall - power * float(np.log(2)))
+    return 2**power if far <= max(NEAR, min(UNSURE * error * max(noises), FARTHEST)) else 0
 
 
-def _evaluations_beside(run: Run, metric: str, step: int) -> tuple[str, float, float] | None:
-    """Return the evaluated metric, its last value before a step and its first one behind it, None where one is missing."""
+def _evaluations_beside(run: Run, metric: str, step: int) -> tuple[str, float, float, float] | None:
+    """Return the evaluated metric, its last two values before a step (one alone twice) and its first one behind it, None where one is missing."""
     if run.evaluation is None or metric != "loss":
         return None
     name, evaluations = run.evaluation[0], run.evaluation[1].finite
-    before, after = evaluations.values[evaluations.steps < step], evaluations.values[evaluations.steps > step]
-    return (name, float(before[-1]), float(after[0])) if len(before) and len(after) else None
+    before, after = evaluations.values[evaluations.steps < step][-2:], evaluations.values[evaluations.steps > step]
+    return (name, float(before[0]), float(before[-1]), float(after[0])) if len(before) and len(after) else None
+
+
+def _stays(evaluated: tuple[float, float, float], share: float) -> bool:
+    """Tell whether an evaluation hardly moved from the second value to the third, by a step of the loss, and fell no faster than it had before."""
+    earlier, before, after = evaluated
+    fell = 1 - after / before
+    return abs(fell) <= UNMOVED * share and fell <= max(EVALUATION_FALL, AS_BEFORE * (1 - before / earlier))
 
 
 def _undoes(step: Shift | None, earlier: Shift | None) -> bool:

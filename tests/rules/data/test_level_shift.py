@@ -79,13 +79,33 @@ def test_a_fall_that_may_be_real_is_information():
 
 
 @pytest.mark.parametrize("n", [80, 400])
-@pytest.mark.parametrize("by", [2, 2.7, 4.5])
-def test_a_fall_that_no_evaluation_shares_is_of_another_unit(by, n):
+@pytest.mark.parametrize(("by", "severity"), [(2, "WARNING"), (4, "WARNING"), (2.7, "INFO"), (4.9, "INFO")])
+@pytest.mark.parametrize("lr", [{}, {"lr": STEADY}], ids=["no rate", "a rate"])
+def test_a_division_that_no_evaluation_shares_is_of_another_unit(by, severity, n, lr):
     loss = divided(by)[np.linspace(0, 399, n).astype(int)]
     evaluations = series(np.linspace(5, 4.5, 10), every=n // 10, first=n // 10)
-    (found,) = fires(check, run(loss=loss, lr=STEADY[:n], val__loss=evaluations))
-    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(n // 2 + 1, abs=1))
-    assert re.search(r"; val/loss was 4\.\d+ before it and 4\.\d+ after it\.$", found.message)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations, **{name: rates[:n] for name, rates in lr.items()}))
+    assert (found.severity.name, found.first_step) == (severity, pytest.approx(n // 2 + 1, abs=1))
+    assert re.search(r"; val/loss was 4\.\d+ before it and 4\.\d+ after it", found.message)
+    assert found.message.endswith(": another unit, or other data.") is (severity == "INFO")
+
+
+@pytest.mark.parametrize("at", [800, 801, 802])
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.2])
+def test_a_long_log_is_divided_within_a_stretch_of_it(at, noise):
+    rng = np.random.default_rng(at)
+    loss = falling(1700, start=10.5, floor=3.5, noise=0) * np.exp(rng.normal(0, noise, 1700))
+    loss[at:] /= 4
+    evaluations = series(np.linspace(5, 4.5, 17), every=100, first=100)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations))
+    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(at + 1, abs=3))
+
+
+@pytest.mark.parametrize("by", [1.3, 1.5])
+def test_easier_data_is_no_other_unit(by):
+    evaluations = series(np.linspace(5, 4.5, 10), every=40, first=40)
+    told = fires(check, run(loss=divided(by), val__loss=evaluations))
+    assert [f.severity for f in told if f.severity is not Severity.INFO] == []
 
 
 @pytest.mark.parametrize("seed", range(6))
