@@ -30,7 +30,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "divergence": ("divergence", Severity.WARNING, "curve", 2),
     "oscillation": ("divergence", Severity.WARNING, "curve", 10),
     "temporary-divergence": ("divergence", Severity.WARNING, "curve", 12),
-    "growing-oscillation": ("divergence", Severity.INFO, "curve", 80),
+    "growing-oscillation": ("divergence", Severity.INFO, "curve", 40),
     "slow-drift": ("divergence", Severity.INFO, "curve", 40),
     "rising-instability": ("divergence", Severity.INFO, "grad_norm", 300),
     "replayed-data": ("data", Severity.WARNING, "loss", 300),

@@ -8,10 +8,10 @@ from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule,
 from lmdiag.passes import keeps_time
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter, smoothing
-from lmdiag.stats.turning import falling_fit
+from lmdiag.stats.turning import falling_fit, variance_of_few
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile, rolling_median
 
-POINTS = 80
+POINTS = 80  # of swings
 IN_EACH = 4  # records at least, but for regular swings
 BLOCKS = (240, 120, 60)  # the fewer, the longer must a swing be, and the less noise is left in a block
 REVERSALS = 6
@@ -23,10 +23,12 @@ REGULAR_FROM, REGULAR = 6, 0.4
 HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 # Records; error of the logarithm of a scatter, times the root of their number, and by how many it must grow; blocks, of which the last few all are restless
-RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, LASTING = 150, 0.85, 2.5, 12, 4
+RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, IN_A_PIECE, LASTING = 40, 0.85, 2.5, 12, 10, 3
+EARLY = 20  # records at least near the start
 NEIGHBOURS, CUT_OFF, ON_A_SIDE = 15, 3.0, 7
 SURELY = 1.9  # times: sound runs whose batches come to differ more reach 1.8
 GROWTH, ALARM_GROWTH = 1.6, 2.0
+MANIFOLD, EVALUATED = 4.0, 6  # times: batches that differ so much are told of; evaluations before and behind
 RANGE_ERROR = 0.85  # standard error of the 10 to 90% range of n normal values, over the range and times the root of n
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
 
@@ -44,7 +46,7 @@ class Swings(Struct, frozen=True):
     luck: float
 
 
-@rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+@rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=RECORDS)
 def check(run: Run, curve: Curve) -> Findings:
     """Loss swings up and down, and the swings become wider.
 
@@ -58,10 +60,10 @@ def check(run: Run, curve: Curve) -> Findings:
     a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%; those of irregular
     ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
-    Or, from 150 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth (1.9 times by 2.5 standard errors, for sound runs reach 1.8; there also around the middle of the seven
+    Or, from 40 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth, 20 at least (1.9 times by 2.5 standard errors, for sound runs reach 1.8; there also around the middle of the seven
     before and the seven behind, which a steep fall leaves as it is; nothing is said where that is the rounding of the log), by a larger factor where the level has risen, by as much as it has,
-    2.3% of the level (6% from the 10 to the 90% quantile, where 0.1 nat must be reached too), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
-    `oscillation`.
+    2.3% of the level (6% from the 10 to the 90% quantile, where 0.1 nat must be reached too), and above the geometric mean of both in each of the last four twelfths (of fewer than 120 records, of fewer parts): a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
+    `oscillation`, unless their own scatter has grown as surely: then it is information, where it has grown fourfold.
 
     ## Why it matters
     The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
@@ -78,8 +80,8 @@ def check(run: Run, curve: Curve) -> Findings:
     - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """
     metric, losses = curve
-    if len(losses) < POINTS:
-        yield too_few(len(losses), "finite values of the loss", POINTS)
+    if len(losses) < RECORDS:
+        yield too_few(len(losses), "finite values of the loss", RECORDS)
         return
     if _cyclic(run):
         yield NotChecked("the learning rate rises again after its peak, and the loss swings with it")
@@ -87,7 +89,7 @@ def check(run: Run, curve: Curve) -> Findings:
     usual = min(BLOCKS[0], len(losses) // IN_EACH)
     more = BLOCKS if usual < BLOCKS[0] else ()  # of a long log the blocks are short for its swings
     looks = (_swings(losses.values, blocks, regular=place > 0) for place, blocks in enumerate((usual, *more)))
-    found = next(filter(None, looks), None)
+    found = next(filter(None, looks), None) if len(losses) >= POINTS else None
     if found is None:
         yield from _restless(run, metric, losses)
         return
@@ -129,9 +131,7 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     """Tell of a loss that scatters more and more from record to record, where its evaluations do as well."""
     values = losses.values
     n = len(values)
-    if n < RECORDS:
-        return
-    early, late = values[n // 10 : 3 * n // 10], values[-(n // 3) :]
+    early, late = values[n // 10 : n // 10 + max(EARLY, n // 5)], values[-(n // 3) :]
     last, level = _single(late), abs(float(median(late)))
     if last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
         return
@@ -142,28 +142,44 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     growth, risen = last / before, max(1.0, level / max(abs(float(median(early))), 1e-12))
     if growth < SURELY * np.exp(SURE_ERRORS * error) * risen:
         return
-    if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
+    around, start = values - centred_median(values, NEIGHBOURS), n // 10
+    pieces = min(PIECES, (n - start) // IN_A_PIECE)
+    blocks = np.array([_deviation(part) for part in np.array_split(around[start:], pieces)])
+    quiet = np.flatnonzero(blocks < np.sqrt(before * last))
+    if len(quiet) and quiet[-1] >= pieces - pieces // LASTING:
         return
-    blocks = np.array([_single(part) for part in np.array_split(values[n // 10 :], PIECES)])
-    lasting = np.flatnonzero(blocks < np.sqrt(before * last))
-    if len(lasting) and lasting[-1] >= PIECES - LASTING:
-        return
-    first = n // 10 + (n - n // 10) * (int(lasting[-1]) + 1 if len(lasting) else 0) // PIECES
+    first = start + (n - start) * (int(quiet[-1]) + 1 if len(quiet) else 0) // pieces
     step = int(losses.steps[first])
+    calm = steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level) and not _evaluations_grew(run, step)
+    if calm and growth < MANIFOLD:
+        return
+    told = "; the evaluations scatter far less, so that it is the batches that came to differ" if calm else ""
+    batches = f"Look at what changed at about {run.place(step)}: smaller batches, other data, a sum where a mean was."
+    lower = (advice.lower_lr(run, step), advice.clip(run, step))
     yield Finding(
         f"The loss scatters from record to record by {figure(last, 3)} around {figure(float(median(late)))} in the last third of the run, "
-        f"{times(growth)} times as much as near its start, mostly since {run.place(step)}.",
+        f"{times(growth)} times as much as near its start, mostly since {run.place(step)}{told}.",
         step,
         int(losses.steps[-1]),
         metric,
         {"level": float(median(late)), "noise": last, "noise_before": before, "growth": growth},
-        (
-            advice.lower_lr(run, step),
-            advice.clip(run, step),
-            f"Look at what changed at about {run.place(step)}: smaller batches, other data, a sum where a mean was.",
-        ),
-        Severity.WARNING,
+        (batches,) if calm else (*lower, batches),
+        Severity.INFO if calm else Severity.WARNING,
     )
+
+
+def _evaluations_grew(run: Run, step: int) -> bool:
+    """Tell whether the evaluations behind a step scatter surely more than those before it, as the training loss does."""
+    evaluations = run.evaluation_loss[1].finite if run.evaluation_loss is not None else None
+    if evaluations is None or evaluations.values.min() <= 0:
+        return False
+    logs = np.log(evaluations.values)
+    before, after = logs[evaluations.steps < step], logs[evaluations.steps >= step]
+    if min(len(before), len(after)) < EVALUATED:
+        return False
+    sigmas = [float(np.sqrt(variance_of_few(part, 0.0, 0.0, averaged=True))) for part in (before, after)]
+    error = SCATTER_ERROR * float(np.sqrt(1 / len(before) + 1 / len(after)))
+    return sigmas[1] >= SURELY * float(np.exp(SURE_ERRORS * error)) * sigmas[0]
 
 
 def _single(values: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import pytest
 from lmdiag.finding import Severity
 from lmdiag.rules.divergence.growing_oscillation import check
 from lmdiag.run import Series
-from tests.rules.curves import falling, fires, healthy, lasting_noise, run
+from tests.rules.curves import falling, fires, healthy, lasting_noise, run, series
 
 
 def swinging(amplitude: float, n: int = 1200, period: int = 40, growing: bool = True) -> np.ndarray:
@@ -83,11 +83,33 @@ def test_noise_that_grows_is_a_warning(growth, shared):
     assert 300 <= found.first_step <= 900
 
 
-def test_silent_on_growing_noise_that_evaluations_do_not_share():
-    assert fires(check, restless(6, shared=False)) == []
+def test_growing_noise_that_evaluations_do_not_share_is_of_the_batches():
+    assert fires(check, restless(3, shared=False)) == []
+    (found,) = fires(check, restless(12, shared=False))
+    assert (found.severity, len(found.advice)) == (Severity.INFO, 1)
+    assert "batches" in found.message
 
 
-@pytest.mark.parametrize("n", [150, 300, 1200])
+@pytest.mark.parametrize("seed", range(3))
+def test_evaluations_that_come_to_scatter_less_than_records_share_it(seed):
+    rng, late = np.random.default_rng(seed), np.linspace(0, 1, 1200) > 0.5
+    loss = 3 * np.exp((0.01 + 0.29 * late) * rng.normal(0, 1, 1200))
+    evaluations = 3 * np.exp((0.001 + 0.049 * late[::40]) * rng.normal(0, 1, 30))
+    (found,) = fires(check, run(loss=loss, val__loss=series(evaluations, every=40, first=1)))
+    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(600, abs=100))
+
+
+@pytest.mark.parametrize("n", [48, 90, 140])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_that_grows_manifold_in_a_short_log_is_a_warning(n, seed):
+    rng, late = np.random.default_rng(seed), np.arange(n) > 0.5 * n
+    loss = (2 + np.exp(-8 * np.arange(n) / n)) * np.exp((0.01 + 0.14 * late) * rng.normal(0, 1, n))
+    (found,) = fires(check, run(loss=loss))
+    assert found.severity is Severity.WARNING
+    assert 0.3 * n <= found.first_step <= 0.7 * n
+
+
+@pytest.mark.parametrize("n", [40, 80, 150, 300, 1200])
 def test_silent_on_noise_that_hardly_grows(n):
     for seed in range(20):
         assert fires(check, restless(1.3, n=n, seed=seed)) == []
