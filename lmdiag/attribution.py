@@ -18,6 +18,7 @@ ENDS_IN = {"lr-too-high": ENDS, "divergence": ENDS}
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
     "memory-growth": ("crashed-run",),
+    "data-starvation": ("slowdown",),
     "zero-loss": ("convergence", "gradients", "numerics", "worse-than-reference"),
     "masked-nan": ("numerics", "crashed-run", *SPOILED),
     "missing-loss": ("numerics", "converged-early", "worse-than-reference"),
@@ -160,6 +161,8 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False  # a rate that changed elsewhere is not what was loaded wrongly
     if cause.rule in ("non-finite-loss", "masked-nan") and cause.metric != "loss" and effect.metric != cause.metric:
         return False  # what the evaluation alone has says nothing of the training
+    if cause.rule == "data-starvation" and effect.first_step > cause.first_step + EARLIER * span:
+        return False  # steps that waited before do not wait because of that
     early = 0 if cause.rule in ENDS_IN and {effect.rule, effect.family} & set(ENDS) else EARLIER * span
     begun = effect.first_step >= cause.first_step - early
     begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO

@@ -19,7 +19,7 @@ STATISTICS = frozenset(
     "standard_errors standard_error rank_trend trend_z deviations mean_difference_in_sigma likeness spread amplitude amplitude_before band "
     "band largest_gain promised_gain expected_gain noise noise_before sigma detection_limit improvement came_in_the_run drop drop_share growth "
     "jump loss_rise late_share gradient_growth difference allowed regular_share noise_scale_in_batches typical_excess excess "
-    "guess gain share_of_the_level cost_steps times_its_noise recovery_records signs score step_size rise_share fall rebound rise crossings gap_before lost_s stretches ratio largest_ratio gradient_ratio before_s usual_s share gain_of_metric at_boundaries".split()
+    "guess gain share_of_run share_of_the_level cost_steps times_its_noise recovery_records signs score step_size rise_share fall rebound rise crossings gap_before lost_s stretches ratio largest_ratio gradient_ratio before_s usual_s share gain_of_metric at_boundaries".split()
 )
 
 

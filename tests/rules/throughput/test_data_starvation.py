@@ -34,3 +34,16 @@ def test_silent_on_fast_loaders_first_batches_and_tiny_loops():
     times, waits = np.ones(100), np.full(100, 0.01)
     waits[:4] = 0.9
     assert fires(check, run(loss=falling(100), step_time_s=times, data_time_s=waits)) == []
+
+
+@pytest.mark.parametrize(("stop", "severity"), [(400, Severity.WARNING), (300, Severity.WARNING), (240, Severity.INFO)])
+def test_a_stretch_that_waits_is_told_by_its_steps_and_its_cost(stop, severity):
+    rng = np.random.default_rng(0)
+    works, waits = np.exp(rng.normal(0, 0.05, 400)), np.full(400, 0.01)
+    waits[200:stop] = 1.2
+    (found,) = fires(check, run(loss=falling(400), step_time_s=works + waits, data_time_s=waits))
+    assert (found.severity, found.first_step, found.last_step) == (severity, 201, stop)
+    assert found.evidence["share"] == pytest.approx(1.2 / 2.2, rel=0.05)
+    behind_fill = slice(20, None)  # the first twentieth fills the buffers
+    lost = waits[behind_fill].sum() / (works + waits)[behind_fill].sum()
+    assert found.evidence["share_of_run"] == pytest.approx(lost, rel=0.1)

@@ -92,11 +92,12 @@ def skipped(case: Case, n: str, all: str, at_first: int) -> bool:
 
 
 @states(
-    r"of a step is spent waiting for data \(medians: (?P<wait>\S+) s of (?P<whole>\S+) s\): without the wait the run would be <times> times"
+    r"of a step (?:is|was) spent waiting for data \(medians: (?P<wait>\S+) s of (?P<whole>\S+) s\): without the wait the run would be <times> times"
 )
 def starved(case: Case, wait: str, whole: str, times: str) -> bool:
     share = case.finding.evidence["share"]
-    return spells(times, 1 / max(1 - share, 0.01)) and abs(float(wait) / float(whole) - share) < 0.05
+    of_run = case.finding.evidence.get("share_of_run", share)
+    return spells(times, 1 / max(1 - of_run, 0.01)) and abs(float(wait) / float(whole) - share) < 0.05
 
 
 @states(r"(?P<layers>\d+) of (?P<of>\d+) layers receives? no gradient in at least <share%> of the records")

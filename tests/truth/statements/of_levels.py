@@ -298,7 +298,7 @@ def again(case: Case, n: str, a: str, b: str) -> bool:
 
 
 @states(
-    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?(?:; <metric> was <a> before it and <b> after it)?\."
+    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?(?:; <metric> was <a> before it and <b> after it)?(?:: another unit, or other data)?\."
 )
 def part(
     case: Case, size: str, share: str, at_here: int, n: str = "", metric: str = "", a: str = "", b: str = ""
