@@ -2,6 +2,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag import advice
+from lmdiag.chance.stated import stated_guesses
 from lmdiag.data_steps import dropped_before
 from lmdiag.figures import figure
 from lmdiag.finding import NO_SHAPE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
@@ -27,6 +28,7 @@ EVAL_SIGMAS, MANY_EVALUATIONS = 3.0, 10
 EVAL_OF_RISE = 0.1  # or within so much of the rise: a model that is worse by it shows more
 FEWEST_SINCE = 5  # evaluations that fall on
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
+AT_ONCE, MOST_OF_IT, NEAR_A_GUESS = 3, 0.8, 0.03  # records; of the rise; of the cost that the header states
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
 AS_MUCH = 0.5  # of the rise, in the evaluations
@@ -89,7 +91,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## What to try
     Resume from before the onset with half the learning rate and clipped gradients. To tell the learning rate from data, replay the same batches with
-    the lower rate: if the loss rises at the same step again, look at the data.
+    the lower rate: if the loss rises at the same step again, look at the data. Look at it first where the loss goes at once to what a guess costs and gradients do not stay larger.
 
     ## References
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
@@ -312,6 +314,14 @@ def _look_at_the_data(run: Run, onset: int) -> tuple[str, ...]:
     )
 
 
+def _fell_back_to_a_guess(run: Run, losses: Series, found: Rebound) -> bool:
+    """Tell whether a loss went at once to the cost of a guess that the header states, and gradients did not stay larger: so may a dead model, too."""
+    near = any(abs(found.high / guess.cost - 1) <= NEAR_A_GUESS for guess in stated_guesses(run))
+    most = float(losses.values[found.onset : found.onset + AT_ONCE].max())
+    at_once = most >= found.low + MOST_OF_IT * found.rise
+    return near and at_once and not advice.gradients_grew(run, int(losses.steps[found.onset]))
+
+
 def _advice(run: Run, metric: str, losses: Series, found: Rebound) -> tuple[str, ...]:
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
     if metric != "loss":
@@ -324,6 +334,9 @@ def _advice(run: Run, metric: str, losses: Series, found: Rebound) -> tuple[str,
     back, *calmer = advice.back_and_calmer(run, onset)
     if (best := _best_meanwhile(run, low_step, onset)) and not began_with_the_run(run, onset):
         back = best
+    if _fell_back_to_a_guess(run, losses, found):
+        decode = f"Decode inputs and labels of the batches from {run.place(onset)} on first: the loss went at once to what a guess without the input costs."
+        return decode, back, *calmer
     if advice.rate_is_cleared(run, onset):
         return (back, *calmer, *_look_at_the_data(run, onset))
     return (

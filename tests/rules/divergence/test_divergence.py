@@ -279,3 +279,19 @@ def test_a_sudden_rise_is_other_data_where_the_loss_had_dropped_as_suddenly(drop
 )
 def test_ten_losses_that_went_up_and_down_before_say_nothing_with_the_last_two(losses, found):
     assert bool(fires(check, run(loss=np.array(losses)))) is found
+
+
+@pytest.mark.parametrize(
+    ("growth", "records", "level", "first"),
+    [(0.7, 1, 6.9, "Decode"), (5.0, 1, 6.9, "Resume"), (0.7, 40, 6.9, "Resume"), (0.7, 1, 5.9, "Resume")],
+    ids=["labels", "gradients grow", "step by step", "another level"],
+)
+def test_a_loss_that_goes_to_a_guess_at_once_asks_for_the_labels_first(growth, records, level, first):
+    rng = np.random.default_rng(0)
+    loss, norms = falling(500, start=8, floor=3, noise=0.01), np.exp(rng.normal(0, 0.1, 500))
+    loss[300:] += (level - loss[300:]) * np.minimum(np.arange(1, 201) / records, 1) + rng.normal(0, 0.03, 200)
+    norms[300:] *= growth
+    header = {"reference_loss": {"unigram": 6.9}, "model": {"vocab_size": 8000}}
+    (found,) = fires(check, run(loss=loss, lr=np.full(500, 6e-4), grad_norm=norms, config=header))
+    assert found.advice[0].startswith(first)
+    assert any("learning rate" in line for line in found.advice)
