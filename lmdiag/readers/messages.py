@@ -88,6 +88,7 @@ _SENTENCES = (  # (words in it, fact, pattern)
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 _QUOTED = lazy(r"[\"']\s*$")  # what a program that was run for its answer printed
+_COMMENT = lazy(r"[\s>-]*(?:\d+\s+)?#\s")  # numbered by IPython
 _INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")
 
 
@@ -105,6 +106,8 @@ class EventWatcher:
         """Look at one piece of chatter."""
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
+        if self._open and _COMMENT.match(piece):
+            return  # of a source that a traceback shows
         for kind, words, pattern in _KINDS if any(map(piece.__contains__, _WORDS)) else ():
             if any(word in piece for word in words) and pattern.search(piece):
                 self._note(kind, piece)

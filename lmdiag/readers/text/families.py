@@ -117,16 +117,27 @@ NANOTRON = replace(
 )
 
 # litgpt, lit-gpt: several micro-batches per optimizer step, of which the one that made the update is kept
+_FEW_UPDATES = 5
 
 
 def _settle_litgpt(table: Table) -> None:
     """Give evaluations the step before them, and keep one record of each optimizer step where the log marks it.
 
+    Where few updates are marked, every micro-batch is kept, and its iteration is the step.
     Each record repeats the latest evaluation: where the log lacks the lines of evaluations, one was made where that changes.
     """
-    table.carry(STEP, first=0)
     update = ~np.isnan(table.cells("update"))
-    table.columns.pop("update", None)
+    trained = np.zeros(len(update), bool)
+    trained[table.columns.get("loss", ([], []))[0]] = True
+    few = 0 < update.sum() < min(_FEW_UPDATES, trained.sum() / 2)
+    if few:
+        table.put(STEP, np.where(update, table.cells("update"), table.cells("micro")))
+        table.notes.append(
+            f"every micro-batch was read, and its iteration is the step: {update.sum()} of {trained.sum()} made an update"
+        )
+    for name in ("update", "micro"):
+        table.columns.pop(name, None)
+    table.carry(STEP, first=0)
     rows, values = map(np.asarray, table.columns.pop("latest", ([], [])))
     if len(rows) and "val_loss" not in table.columns:
         new = np.flatnonzero(np.diff(values, prepend=np.inf) != 0)
@@ -135,11 +146,25 @@ def _settle_litgpt(table: Table) -> None:
         last = np.append(np.diff(at) > 0, True)
         table.columns["val_loss"] = at[last], values[new][last]
         table.notes.append("each record repeats the latest evaluation: one was read where that changes")
-    trained = np.zeros(len(update), bool)
-    trained[table.columns.get("loss", ([], []))[0]] = True
-    if update.any() and (trained & ~update).any():
-        table.notes.append(f"{int((trained & ~update).sum())} records of micro-batches without an update left out")
-        table.keep(update | ~trained)
+    if update.any() and not few and (trained & ~update).any():
+        _keep_updates(table, np.flatnonzero(update), np.flatnonzero(trained & ~update))
+
+
+def _keep_updates(table: Table, updates: np.ndarray, parts: np.ndarray) -> None:
+    """Leave out the micro-batches; where the loss of one is not finite, that of its update is not either."""
+    rows, losses = map(np.array, table.columns["loss"])
+    steps, broken = table.cells(STEP), np.intersect1d(parts, rows[~np.isfinite(losses)])
+    of = np.searchsorted(updates, broken)
+    unfinished = broken[of == len(updates)][:1]
+    losses[np.isin(rows, updates[of[of < len(updates)]])] = np.nan
+    steps[unfinished] = steps[updates[-1]] + 1
+    table.columns["loss"] = rows, losses
+    table.put(STEP, steps)
+    left_out = np.setdiff1d(parts, unfinished)
+    table.notes.append(f"{len(left_out)} records of micro-batches without an update left out")
+    if len(broken):
+        table.notes.append(f"{len(broken)} micro-batches have no finite loss, nor has their update then")
+    table.keep(np.isin(np.arange(len(steps)), left_out, invert=True))
 
 
 LITGPT = LineFormat(
@@ -147,7 +172,7 @@ LITGPT = LineFormat(
     "litgpt, lit-gpt",
     (
         Shape("loss", lazy(
-            rf"(?:Epoch (?P<epoch>\d+) \| )?\biter (?:(?P<update>\d+)(?=.*ms \((?:optimizer\.)?step\))|\d+) step (?P<step>\d+)(?: \||:) (?:loss train: |loss )"
+            rf"(?:Epoch (?P<epoch>\d+) \| )?\biter (?:(?P<update>\d+)(?=.*ms \((?:optimizer\.)?step\))|(?P<micro>\d+)) step (?P<step>\d+)(?: \||:) (?:loss train: |loss )"
             rf"(?P<loss>{NUM}),(?: val: (?:(?P<latest>{NUM})|\S+) \|)? iter time:\s+(?P<time>{NUM})\s?ms"
         ), sure=True, looks=lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")),
         Shape("val loss", lazy(rf"\biter \d+: val loss (?P<val_loss>{NUM}), val time: (?P<val_time>{NUM})\s?ms")),

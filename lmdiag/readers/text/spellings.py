@@ -201,6 +201,7 @@ REWRITES = (
     Rewrite(("oss ",), lazy(
         rf"\b((?:train(?:ing)?|valid(?:ation)?|eval(?:uation)?|val|dev|test)[ _][Ll]oss)\s+(\d+)(?:\s*:)?\s+(?={NUM}(?![\w:/]))(?=-?\d*\.\d|nan|inf)", re.IGNORECASE
     ), r"step \2, \1: ", "NVIDIA's Tacotron 2: `Train loss 30 2.5 Grad Norm 0.5`"),
+    Rewrite(("_",), lazy(rf"^\s*(step|iter|epoch)_(\d+)[\s:,|]+(\w*loss)_(?={NUM}\s*$)"), r"\1 \2, \3: ", "`step_100: loss_2.5`"),
     Rewrite(("#",), lazy(r"^\s*#(\d+)(?=[\s:,|]+[A-Za-z])"), r"step \1,", "numbered lines: `#100 loss=2.5`"),
     Rewrite(("[",), lazy(rf"({_MEASURED}) ?\[\s*(\d+)\s*\](?=\s*[:=]?\s*{NUM}(?![\w:/]|\.\d))"), _indexed, "`train_loss[ 6510 ]: 2.5`, where the index may grow with every line, or stay; `lr[0] 1e-4`"),
     Rewrite(("fter ",), lazy(r"^\W*[Aa]fter (\d[\d,]*) (step|iteration|update|epoch|batch)(?:e?s)?\b"), r"\2 \1, ", "`After 50 steps the training loss is 2.5`"),

@@ -182,3 +182,12 @@ def test_a_load_names_its_step_where_the_records_have_steps(named: int) -> None:
     log = log_of("".join([*lines[:30], f"Resuming from iteration {named}\n", *lines[30:]]))
     (event,) = [event for event in log.events if event.kind == "checkpoint_loaded"]
     assert event.step == named
+
+
+@pytest.mark.parametrize("place", ["     7     ", "    ", "----> 7 "])
+def test_a_comment_in_the_source_of_a_traceback_is_no_message(place: str) -> None:
+    records = "".join(f"step {k} loss 2.{k}\n" for k in range(1, 6))
+    source = f"{place}# if loss is nan or inf the mean of the others is taken\n"
+    log = log_of(f"{records}Traceback (most recent call last)\n{source}KeyboardInterrupt: \n")
+    assert {event.kind for event in log.events} == {"killed"}
+    assert next(event.kind for event in log_of(f"{records}# loss is nan, stopping\n").events) == "nan"

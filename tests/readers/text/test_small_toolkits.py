@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.readers.text.prints import points, run_of
@@ -217,3 +219,37 @@ def test_litgpt_without_the_lines_of_its_evaluations() -> None:
     assert [step for step, _ in points(run, "loss")] == list(range(1, 11))
     assert points(run, "val/loss") == [(3, 3.5), (7, 3.25)]
     assert any("repeats the latest evaluation" in note for note in run.notes)
+
+
+def _micro_batches(updates: int, losses: dict[int, str]) -> str:
+    """Return a litgpt log of four micro-batches an update, with the losses of some of them."""
+    return "".join(
+        f"iter {k} step {(k + 1) // 4}: loss {losses.get(k, f'{3 - k / 100:.4f}')}, iter time: 210.45ms{' (optimizer.step)' * (k % 4 == 3)}\n"
+        for k in range(4 * updates)
+    )
+
+
+def test_a_micro_batch_of_litgpt_without_a_finite_loss_is_seen() -> None:
+    run = run_of(_micro_batches(12, {21: "nan", 46: "inf"}))
+    assert [step for step, value in points(run, "loss") if not math.isfinite(value)] == [6, 12]
+    assert len(points(run, "loss")) == 12
+    assert any("2 micro-batches have no finite loss" in note for note in run.notes)
+
+
+def test_micro_batches_of_litgpt_behind_the_last_update_have_one_of_their_own() -> None:
+    text = _micro_batches(12, {45: "nan", 46: "nan"})
+    run = run_of(text[: text.index("iter 47")])
+    assert [step for step, value in points(run, "loss") if not math.isfinite(value)] == [12]
+    assert points(run, "loss")[-2] == (11, 2.57)
+
+
+def test_micro_batches_of_litgpt_are_the_curve_of_a_few_updates() -> None:
+    run = run_of(_micro_batches(2, {6: "nan"}))
+    assert [step for step, _ in points(run, "loss")] == list(range(8))
+    assert math.isnan(points(run, "loss")[6][1])
+
+
+def test_names_joined_to_their_numbers() -> None:
+    rows = [(k * 20, -4 - k / 8) for k in range(1, 8)]
+    run = run_of("".join(f"step_{step}:\tloss_{value:.9f}\n" for step, value in rows))
+    assert points(run, "loss") == rows
