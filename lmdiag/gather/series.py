@@ -14,6 +14,7 @@ from lmdiag.account import Skipped
 from lmdiag.facts import unsound
 from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.axis import Axis
 from lmdiag.gather.objective import objective_and_method, signed_or
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
@@ -21,7 +22,7 @@ from lmdiag.methods import LANGUAGE_MODEL, METHODS, PREFERENCE, REINFORCEMENT
 from lmdiag.metrics import LN2
 from lmdiag.naming import SCORES, evaluation_set
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.run import Run, Segment, Series
+from lmdiag.run import Event, Run, Segment, Series
 from lmdiag.stats.alignment import shared_steps
 
 OWN = "lmdiag-log/1"  # this format calls the share of clipped gradients so
@@ -101,7 +102,7 @@ def gather(log: Arranged) -> Run:
         format=raw.format,
         segments=segments,
         config=config,
-        events=raw.events,
+        events=tuple(_recounted(event, log.axis, axis) for event in raw.events),
         notes=(*notes, POLICY_LOSS) if "loss" in series and method in RISES and not raw.spans else notes,
         skipped=(*raw.skipped, *beaten),
         superseded=superseded,
@@ -111,6 +112,14 @@ def gather(log: Arranged) -> Run:
         account=account_of(log, axis, notes, beaten),
         spread=raw.spread,
     )
+
+
+def _recounted(event: Event, before: Axis, axis: Axis) -> Event:
+    """Return an event at the place that its step has where records are counted instead, at none where several rows have that step."""
+    if axis is before or event.step is None:
+        return event
+    rows = np.flatnonzero(before.steps == event.step)
+    return replace(event, step=int(axis.steps[rows[0]]) if len(rows) == 1 else None)
 
 
 def _below_zero(series: dict[str, Series], step_kind: str) -> Iterator[str]:

@@ -86,7 +86,9 @@ _SENTENCES = (  # (words in it, fact, pattern)
     ("accumulation over", "grad_accum", lazy(rf"[Gg]radient accumulation over ({NUM}) batch")),
 )
 TRACEBACK = "Traceback (most recent call last)"
-_EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
+_EXCEPTION = lazy(  # alone in a line it is a class, and no end of a word that was wrapped: `xt__`
+    r"[A-Za-z_][\w.]*:|(?:[\w.]+\.)?_*(?:[A-Z]\w*|\w*(?:error|timeout))$"
+)
 _QUOTED = lazy(r"[\"']\s*$")  # what a program that was run for its answer printed
 _COMMENT = lazy(r"[\s>-]*(?:\d+\s+)?#\s")  # numbered by IPython
 _INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lmdiag import gather
 from lmdiag.readers.tables.rows import Rows
+from lmdiag.run import Event
 from tests.gather.made import columns, points, points_of, run_of
 
 
@@ -25,6 +26,14 @@ class TestSteps:
         epochs = [*range(1, 201), *range(1, 201)]
         run = run_of(columns(step=epochs, global_step=list(range(1, 401)), loss=np.linspace(5, 2, 400).tolist()))
         assert (run.step_kind, run.first_step, run.last_step, len(run.segments)) == ("step", 1, 400, 1)
+
+    def test_events_stand_at_their_records_where_these_are_counted_instead_of_steps(self):
+        saved = tuple(Event("checkpoint_saved", step) for step in (2, 4))
+        run = run_of(
+            columns(batch=[1, 2, 3, 1, 2, 3, 1, 2, 3, 4], loss=[10.0, 9, 8, 7, 6, 5, 4, 3, 2, 1]), events=saved
+        )
+        assert run.step_kind == "record"
+        assert [event.step for event in run.events] == [None, 10]
 
     @pytest.mark.parametrize("other", ["global_step", "batch"])
     def test_a_count_that_goes_back_as_well_or_is_none_of_the_run_changes_nothing(self, other):

@@ -20,6 +20,8 @@ _UNREADABLE = lazy(r"\w[\w ().-]*/[\w/ ().-]*(?:=|: )[-+]?\d[\d.,]*[A-Za-z%]+$")
 class BlockScanner:
     """Reads blocks: a head with the `step`, or the set that items are `under`, and items with a `name` and a `number`.
 
+    A head with a group `aside`, such as a batch of an evaluation, begins a block that is not read.
+
     Items outside of a block whose name begins with `alone`, and a block without a step, belong to the last step. Where
     blocks have no head, a name that comes again begins the next. `settle` does what is left when blocks with one were read.
     """
@@ -46,7 +48,8 @@ class BlockScanner:
         for hint, pattern in self._heads:
             if hint in piece and (head := pattern.search(piece)):
                 self._headed = True
-                self._open(line, head.groupdict(), payload(piece)[1])
+                self._open(line, groups := head.groupdict(), payload(piece)[1])
+                self._line = 0 if groups.get("aside") else line
                 return True
         for hint, pattern in self._items:
             if hint in piece and (item := pattern.match((text := payload(piece))[0])):
@@ -151,4 +154,34 @@ PPO_STATISTICS = LineFormat(
         heads=(),
         items=((": ", lazy(rf"^(?P<name>(?:(?:objective|ppo|policy|loss|val|env|tokens)/[\w/]+|lr|eps|episode|epoch)): (?P<number>{NUM})$")),),
     ),
+)  # fmt: skip
+
+
+def _settle_coqui(table: Table) -> None:
+    """Of the totals `loss_0` and `loss_1`, one of each optimizer, one alone is the loss, and so is one that is not finite at the end."""
+    totals = [name for name in table.columns if _TOTAL.fullmatch(name)]
+    broken = [name for name in totals if not np.isfinite(table.columns[name][1][-1])]
+    taken = totals if len(totals) == 1 else broken[:1]
+    if taken and "loss" not in table.columns:
+        table.names[taken[0]] = "loss"
+        table.notes.append(f'no column is called a loss; "{taken[0]}" was taken for it')
+
+
+_TOTAL = lazy(r"loss_\d+")
+COQUI = LineFormat(
+    "coqui",
+    "Coqui TTS and its trainer",
+    marks=(("GLOBAL_STEP: ", lazy(r"STEP: \d+(?:/\d+)? -- GLOBAL_STEP: \d")),),
+    reads=partial(
+        BlockScanner,
+        heads=(
+            ("GLOBAL_STEP", lazy(r"--> STEP: \d+(?:/\d+)? -- GLOBAL_STEP: (?P<step>\d+)")),
+            ("EVAL PERF", lazy(r"--> (?P<under>EVAL) PERFORMANCE")),
+            ("-", lazy(r"--> (?P<aside>STEP: \d+\s*$|TRAIN PERFORMANCE)")),
+        ),
+        items=((">", lazy(rf"^(?P<name>[A-Za-z]\w*): ?(?P<number>{NUM})(?:\s+\([^()]*\))?\s*$")),),
+        alone="eval/",
+        settle=_settle_coqui,
+    ),
+    names={"loader_time": "data_time_s"},
 )  # fmt: skip

@@ -12,7 +12,7 @@ from lmdiag.readers.numbers import NUM
 from lmdiag.readers.tables.drawn import head_of
 from lmdiag.readers.tables.drawn_rows import TableScanner
 from lmdiag.readers.tables.table import STEP, Table
-from lmdiag.readers.text.blocks import COMPOSER, OLMO, PPO_STATISTICS
+from lmdiag.readers.text.blocks import COMPOSER, COQUI, OLMO, PPO_STATISTICS
 from lmdiag.readers.text.families import DEEPSPEED, FAIRSEQ, JOEYNMT, LABML, LITGPT, MEGATRON, NANOTRON, SOCKEYE
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, Shape
@@ -219,7 +219,7 @@ _ROWS = (
         names={"train_time": "elapsed_s", "eval_time": "val/eval_time_s"},
         not_facts=("warmup_steps",),  # steps that warm the compiler up
     ),
-    *(FAIRSEQ, SOCKEYE, JOEYNMT, LABML, OLMO, COMPOSER, PPO_STATISTICS, DEEPSPEED),
+    *(FAIRSEQ, SOCKEYE, JOEYNMT, LABML, OLMO, COMPOSER, COQUI, PPO_STATISTICS, DEEPSPEED),
     LineFormat(
         "keras-console",
         "Keras, printed progress",

@@ -189,5 +189,12 @@ def test_a_comment_in_the_source_of_a_traceback_is_no_message(place: str) -> Non
     records = "".join(f"step {k} loss 2.{k}\n" for k in range(1, 6))
     source = f"{place}# if loss is nan or inf the mean of the others is taken\n"
     log = log_of(f"{records}Traceback (most recent call last)\n{source}KeyboardInterrupt: \n")
-    assert {event.kind for event in log.events} == {"killed"}
+    assert {event.kind for event in log.events} == {"killed", "end"}
     assert next(event.kind for event in log_of(f"{records}# loss is nan, stopping\n").events) == "nan"
+
+
+@pytest.mark.parametrize("last", ["queue.Empty", "StopTraining", "socket.timeout", "ValueError: no"])
+def test_an_exception_is_none_of_the_wrapped_lines_before_it(last: str) -> None:
+    frames = '  File "/opt/lib/reader.py", line 7, in __ne\nxt__\n    return self.read(\nchunk\n'
+    log = log_of(f"step 1 loss 2.5\nstep 2 loss 2.25\nTraceback (most recent call last):\n{frames}{last}\n")
+    assert [event.message for event in log.events if event.kind == "exception"] == [last]

@@ -107,6 +107,7 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "olmo": ("olmo", "step", {"loss": [(200, 7.321), (201, 7.301), (202, 7.281)], "c4_en-validation/loss": [(201, 7.25)], "ppl": [(200, 1511), (201, 1481)]}),
     "olmo-core": ("olmo", "step", {"loss": [(200, 7.321), (201, 7.311), (202, 7.301)], "tokens": [(200, 5.243e9)], "lr": [(200, 2e-5), (201, 2.1e-5), (202, 2.2e-5)]}),
     "composer": ("composer", "step", {"loss": [(1, 11.9012), (2, 11.7012), (3, 11.5012)], "val/loss": [(2, 11.6022)]}),
+    "coqui": ("coqui", "step", {"loss": [(200, 2.41), (225, 2.31), (250, math.nan)], "loss_mel": [(200, 21.5), (225, 20.5), (250, math.nan)], "step_time_s": [(200, 1.25), (225, 1.25)]}),
     "ppo-statistics": ("ppo-statistics", "record", {"reward": [(1, 0.61), (2, 0.58), (3, 0.71)], "sequence_kl": [(1, 29.31407356262207), (2, 32.0), (3, 27.5), (4, 26.1)], "advantage": [(1, 5e-9), (2, 0.01), (3, -0.02)]}),
     "deepspeed": ("deepspeed", "step", {"loss": [(10, 2.3311), (20, 2.2311), (30, 2.1311)], "skipped": [(10, 1), (20, 2)], "lr": [(10, 9.5e-6), (20, 1.9e-5)]}),
     "keras-console": ("keras-console", "step", {"loss": [(938, 0.3001), (1876, 0.1401)], "val/loss": [(938, 0.17), (1876, 0.13)]}),
