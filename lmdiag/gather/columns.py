@@ -22,6 +22,7 @@ from lmdiag.readers.rawlog import Column, RawLog
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+MANY_LOSSES = 6  # more than a language model has
 OF_THE_LANGUAGE_MODEL = "it is the loss of the language model alone"
 TERMS = frozenset({"ce", "nll", "xent"})
 FEWEST_TOTALS = 6  # values of a loss, to judge it
@@ -132,6 +133,7 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     choices = [column.guess for column in columns if column.guess]
     choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
     terms = any(c.source_name.startswith(OF_PREFERENCES) or c.metric in ANSWERS for c in columns)
+    terms = terms or _are_of_no_words(columns)
     of_words = not terms and any(_is_of_words(column) for column in groups.get("loss", []))
     for metric, group in groups.items():
         best = max(_totals(group), key=partial(_preference, group, terms, of_words))
@@ -180,6 +182,16 @@ def _why(group: list[Translated], terms: bool, of_words: bool, best: Translated,
 
 def _is_of_words(column: Translated) -> bool:
     return any(word in column.source_name.lower() for word in LANGUAGE_MODEL_LOSS)
+
+
+def _are_of_no_words(columns: list[Translated]) -> bool:
+    """Tell whether the loss called `LM Loss` is one of many and larger than `Loss`, as that of a speech model is: no part of it."""
+    total = next((c.column for c in columns if c.source_name.lower() == "loss"), None)
+    term = next((c.column for c in columns if c.metric == "loss" and _is_of_words(c)), None)
+    others = sum(words_of(c.source_name)[-1:] == ("loss",) for c in columns)
+    if total is None or term is None or others < MANY_LOSSES or not np.array_equal(total.rows, term.rows):
+        return False
+    return bool((term.values > total.values).all())
 
 
 def _preference(

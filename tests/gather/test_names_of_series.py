@@ -31,6 +31,12 @@ class TestNames:
         run = run_of(columns(step=[1, 2], loss=[9.0, 8.0], lm_loss=[3.0, 2.0]))
         assert points(run) == [(1, 3.0), (2, 2.0)]
 
+    def test_the_lm_loss_of_a_speech_model_is_no_part_of_the_total(self):
+        others = {f"{name} Loss": [2.0, 1.5] for name in ("Disc", "Dur", "CE", "Norm", "F0")}
+        speech = {"step": [1, 2], "Loss": [0.5, 0.25], "LM Loss": [1.5, 1.25]}
+        assert points(run_of(columns(**speech, **others))) == [(1, 0.5), (2, 0.25)]
+        assert points(run_of(columns(**speech))) == [(1, 1.5), (2, 1.25)]
+
     def test_the_evaluations_are_of_the_loss_that_is_judged(self):
         run = run_of(
             columns(step=[1, 2], loss=[9.0, 8.0], lm_loss=[3.0, 2.0], val_loss=[9.5, 8.5], val_lm_loss=[3.5, 2.5])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from lmdiag.readers.tables.column_names import metric_of
@@ -83,3 +85,10 @@ def place_in_run(table: Table) -> None:
     table.notes.append(
         f"{len(rows):,} evaluations whose steps start again in each epoch stand at the training step above them"
     )
+
+
+def are_of_epochs(table: Table, losses: Iterable[str]) -> bool:
+    """Tell whether a few losses without a place stand below the epochs that they are of: these are two, or a loss is not finite."""
+    epochs = np.unique(table.cells(EPOCH))
+    values = np.concatenate([table.columns[name][1] for name in losses if name in table.columns] or [[]])
+    return not np.isnan(epochs).any() and (len(epochs) > 1 or not np.isfinite(values).all())

@@ -22,7 +22,7 @@ from lmdiag.readers.tables import ranks
 from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import separate
 from lmdiag.readers.tables.said import put_said, summary_of
-from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Scanner, Table
+from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Scanner, Table
 from lmdiag.readers.text.named_numbers import SPARE, PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE
 from lmdiag.readers.text.plans import Plan, Plans, Reader, Record, left_over
@@ -244,12 +244,15 @@ class LineFormat:
 def _are_told(table: Table) -> bool:
     """Tell whether few records are surely some: all say the same, their steps, which ascend, and the loss.
 
-    These are two, or one where the program says that the loss became NaN, or the record itself does.
+    These are two, or one where the program says that the loss became NaN, or the record itself does, which needs its epoch only.
     """
     sides = {name: len(rows) for name, (rows, _) in table.columns.items()}
-    broken = any(metric_of(name) == "loss" and np.isnan(values).all() for name, (_, values) in table.columns.items())
+    broken = any(
+        metric_of(name) == "loss" and not np.isfinite(values).any() for name, (_, values) in table.columns.items()
+    )
     enough = len(table.lines) == 2 or broken or any(event.kind == "nan" for event in table.events)
-    placed = enough and STEP in sides and bool((np.diff(table.cells(STEP)) > 0).all())
+    place = EPOCH if broken and STEP not in sides else STEP
+    placed = enough and place in sides and bool((np.diff(table.cells(place)) > 0).all())
     return (
         placed and {*sides.values()} == {len(table.lines)} and any(metric_of(name).endswith("loss") for name in sides)
     )

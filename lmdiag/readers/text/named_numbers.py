@@ -15,7 +15,7 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import guess_loss, guess_step, is_split, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, ROW, STEP, TOTAL, Table
-from lmdiag.readers.text.evaluation_numbers import place_in_run, settle
+from lmdiag.readers.text.evaluation_numbers import are_of_epochs, place_in_run, settle
 from lmdiag.readers.text.named_lines import EPOCHS, WORTH_A_LOOK, said_in
 from lmdiag.readers.text.named_number_line import MEASURES, Line
 from lmdiag.readers.text.numbers_below import NumbersBelow
@@ -354,7 +354,8 @@ class PairScanner:
     def _settle_loose(self) -> None:
         """Make results of the rows without a place whose losses are also printed with a place, unless they recur."""
         often = Counter(name for _, found in self._loose.values() for name in found.losses)
-        if len(self._loose) == len(self._table.lines) and max(often.values(), default=0) < FEWEST_RECORDS:
+        few = max(often.values(), default=0) < FEWEST_RECORDS and not are_of_epochs(self._table, often)
+        if len(self._loose) == len(self._table.lines) and few:
             self._table.keep(np.zeros(len(self._table.lines), bool))  # results, and no curve
             return
         recurring = Counter(name for values, _ in self._loose.values() for name in values)

@@ -19,6 +19,7 @@ _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
 PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _MEASURED = r"\b(?:\w*[Ll]oss|LR|lr|ppl|perplexity|\w*acc(?:uracy)?|grad_norm)"
 _SIZED = ("ms", "s", "sec", "us", "µs", "GiB", "GB", "MiB", "MB", "KB")
+_OF_SPACY = "tok2vec|transformer|tagger|morphologizer|parser|senter|ner|spancat|textcat|textcat_multilabel|trainable_lemmatizer|entity_linker"
 _FIRST = lazy(rf"\s*({NUM}[kKMB]?)\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
@@ -163,6 +164,7 @@ REWRITES = (
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
     Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
     Rewrite(("={", ": {"), lazy(r"(?<![\w.])([A-Za-z_][\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
+    Rewrite(("{'",), lazy(rf"^\s*\{{(?:'(?:{_OF_SPACY})': \d+\.\d+(?:e[-+]\d+)?(?:, |(?=\}}$)))+\}}$"), lambda m: f"Losses {m[0].strip()}", "spaCy's losses, printed without a word"),
     Rewrite(("oss",), lazy(r"\b([Ll]oss(?:es)?)[\s:]*['\"]?,?\s*\{([^{}]*\d[^{}]*)\}"), _nested, "spaCy's tutorials: `Losses {'ner': 9.1}`, in Python 2 a tuple"),
     Rewrite(("~", "@"), lazy(r"(?<=[A-Za-z]) ?[~@] ?\d+(?:\.\d+)?%(?=\s*[:=]?\s+\d)"), "", "a share of a set: `Val~20% 9.1`"),
     Rewrite(("[", "(", "<", " on "), lazy(

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from lmdiag.errors import UnreadableLog
 from tests.readers.text.prints import points, run_of
 
 CHAR_RNN = {
@@ -253,3 +254,27 @@ def test_names_joined_to_their_numbers() -> None:
     rows = [(k * 20, -4 - k / 8) for k in range(1, 8)]
     run = run_of("".join(f"step_{step}:\tloss_{value:.9f}\n" for step, value in rows))
     assert points(run, "loss") == rows
+
+
+def test_two_epochs_whose_losses_stand_below_them() -> None:
+    head = "2026-01-02 10:11:12.690 | INFO     | my_model.train:train:8{} - "
+    text = "".join(
+        f"{head.format(6)}epoch={e}\n{head.format(8)}train_loss={t}, val_loss={v}\n{head.format(9)}train_acc=0.25, val_acc=0.5\n"
+        for e, t, v in ((1, 0.5, 0.25), (30, 0.125, 0.75))
+    )
+    run = run_of(text)
+    assert (points(run, "loss"), points(run, "val/loss")) == ([(1, 0.5), (30, 0.125)], [(1, 0.25), (30, 0.75)])
+
+
+def test_a_single_record_of_an_epoch_is_one_where_its_loss_is_not_finite() -> None:
+    text = "STARTING Epoch 0009\nTraining model...\n2026-01-02 10:11:12 Training loss={} avg_cer=0.375\n"
+    assert points(run_of(text.format("inf")), "loss") == [(9, math.inf)]
+    with pytest.raises(UnreadableLog):
+        run_of(text.format("2.5"))
+
+
+def test_losses_of_spacy_without_a_word() -> None:
+    run = run_of("".join(f"{{'tagger': {9 - k}.5, 'ner': {k}.25}}\n" for k in range(6)))
+    assert [value for _, value in points(run, "loss")] == [9.5, 8.5, 7.5, 6.5, 5.5, 4.5]
+    with pytest.raises(UnreadableLog):
+        run_of("".join(f"{{'ner': {k}, 'tagger': {k}}}\n" for k in range(6)))
