@@ -144,7 +144,7 @@ _ROWS = (
                 rf"^step (?P<step>\d+): train loss (?P<train_loss_estimate>{NUM}), val loss (?P<val_loss>{NUM})(?P<rest>.*)$"
             ), sure=True, looks=lazy(r"^step \d+: train loss")),
             Shape("iter ", lazy(
-                rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>(?:\w+ {NUM},? )*time {NUM}ms.*)$"
+                rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?:(?P<rest>(?:\w+ {NUM},? )*time {NUM}ms.*)|time ?[\d.]*)$"
             ), sure=True, looks=lazy(r"^iter \d+: loss")),
         ),
         names={"time": "step_time_s"},

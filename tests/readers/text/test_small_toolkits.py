@@ -278,3 +278,12 @@ def test_losses_of_spacy_without_a_word() -> None:
     assert [value for _, value in points(run, "loss")] == [9.5, 8.5, 7.5, 6.5, 5.5, 4.5]
     with pytest.raises(UnreadableLog):
         run_of("".join(f"{{'ner': {k}, 'tagger': {k}}}\n" for k in range(6)))
+
+
+def test_nanogpt_whose_last_line_is_cut_off_behind_its_loss() -> None:
+    run = run_of(
+        "step 0: train loss 4.25, val loss 4.5\niter 0: loss 4.75, time 36410.71ms, mfu -100.00%\niter 1: loss nan, time 13"
+    )
+    assert [step for step, _ in points(run, "loss")] == [0, 1]
+    assert math.isnan(points(run, "loss")[1][1])
+    assert points(run, "step_time_s") == [(0, 36.41071)]
