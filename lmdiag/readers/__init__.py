@@ -168,17 +168,47 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
     _reuse_memory()
-    pasted = ""
+    chosen = "" if options.pattern else options.reader or reader_for(source, options.mapping)
+    if not options.pattern and not options.reader and chosen in MAY_BE_PASTED:
+        printed, undone = as_printed(source)
+        if undone:
+            return _of_a_paste(source, printed, undone, options, chosen)
+    return _read(source, options, chosen)
+
+
+def _of_a_paste(source: Source, printed: Source, undone: str, options: ReadOptions, chosen: str) -> list[RawLog]:
+    """Read a text as it was before it was pasted, if more is read so than of the text as it stands."""
+    try:
+        found = _read(printed, options, reader_for(printed, options.mapping))
+    except UnreadableLog:
+        return _read(source, options, chosen)
+    try:
+        standing = _read(source, options, chosen)
+    except UnreadableLog:
+        standing = []
+    if not _more(found, standing):
+        return standing
+    note = f"The text was read as if it had been pasted: without {undone}; its lines are counted as they are then."
+    return [replace(raw, notes=(*raw.notes, note)) for raw in found]
+
+
+def _more(found: list[RawLog], standing: list[RawLog]) -> bool:
+    """Tell whether the first reading holds more values, and no event less."""
+    (values, events), (values_before, events_before) = map(_held, (found, standing))
+    return values > values_before and events >= events_before
+
+
+def _held(found: list[RawLog]) -> tuple[int, int]:
+    return sum(len(c.rows) for raw in found for c in raw.columns.values()), sum(len(raw.events) for raw in found)
+
+
+def _read(source: Source, options: ReadOptions, chosen: str) -> list[RawLog]:
     if options.pattern:
         _refuse_packed(source)
         from lmdiag.readers.text.any_text import read_pattern
 
         found = read_pattern(source, options.pattern)
     else:
-        chosen = options.reader or reader_for(source, options.mapping)
-        if not options.reader and chosen in MAY_BE_PASTED:
-            source, pasted = as_printed(source)
-            chosen = reader_for(source, options.mapping) if pasted else chosen
         if chosen not in OF_ARCHIVES:
             _refuse_packed(source)
         if not chosen:
@@ -195,9 +225,6 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     encoding, word = source.guessed_encoding
     if encoding:
         note = f'The text is no UTF-8; it was taken for {encoding}, in which it holds "{word}", and that is a guess.'
-        found = [replace(raw, notes=(*raw.notes, note)) for raw in found]
-    if pasted:
-        note = f"The text was pasted: {pasted} were taken out, and its lines are counted as they are without."
         found = [replace(raw, notes=(*raw.notes, note)) for raw in found]
     return [mapped(raw, options.mapping) for raw in found]
 

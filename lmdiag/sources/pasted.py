@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import msgspec
 
@@ -17,6 +17,7 @@ LONGEST = 1 << 18  # bytes of a text that somebody may have pasted
 FEW, MOST, SOME = 3, 0.8, 0.2  # marks of one kind, and shares of the lines
 NARROWEST, WRAPPED = 40, 0.25  # columns at which lines are wrapped, and the share of them that are full
 WIDEST = 12  # columns of a table of which each cell is a line
+MOST_DIGITS = 10  # of a count
 LONG = 160  # characters of a line that may hold several
 HEADS = (32, 24, 16, 12, 8)  # of its records, in characters
 _BREAK = lazy(r"<br\s*/?>\n?", re.IGNORECASE)
@@ -25,16 +26,21 @@ _FENCE = lazy(r"\A\s*(`{3,}|`)(?!\w*\s*\n)(?=\S)")
 _COLOUR = lazy(r"\[(?:\d{1,3};)*(?:[01]|[349]\d|10\d)m(?! ?\d+s)|\[m(?!\w)")
 _QUOTE = lazy(r"[ \t]{0,3}(?:>[ \t]?)+")
 _BULLET = lazy(r"[ \t]*[-*•+] ")
-_EMPHASIS = lazy(r"[ \t]*(`+|\*\*|__)(?=\S)(.*\S)\1[ \t]*")
-_NUMBERED = lazy(r"[ \t]*(\d+)(?:[.:)|]?[ \t]+|[.:)|])(?=\S)(.*)")
+_EMPHASES = ("```", "``", "`", "**", "__")
+_NUMBERED = lazy(r"[ \t]*(\d{1,9})(?:[.:)|]?[ \t]+|[.:)|])(?!(?i:epoch|step|iter)\w*(?![\s:=#\[(]*\d))(?=\S)(.*)")
 _COUNTER = lazy(
-    r"(?:\b|\d)(?:step|iter|iteration|epoch|update)s?\b(?:\W{0,4}\d|(?<=\depoch))|\d/\d|^\[\s*\d+\s*[,|]", re.IGNORECASE
+    r"(?:\b|\d)(?:step|iter|iteration|epoch|update)s?\b\W{0,4}(\d+)(?!\.?\d)|(\d+)epoch\b|(?<![\d.])(\d+)/\d|^\[\s*(\d+)\s*[,|]",
+    re.IGNORECASE,
 )
 _WHOLE = lazy(r".*[\])}]\n|.*[\d.:%]\n(?=[A-Za-z\[({])|.*\n(?=\s\s|$)")  # the end of a line, and how another begins
 _CELL = lazy(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?%?|nan|inf|No log|N/A|-|\d+:\d\d(?::\d\d)?", re.IGNORECASE)
 _COUNTS = lazy(r"(?:global[ _])?(?:step|epoch|iter|iteration)s?", re.IGNORECASE)
+_TORN = lazy(
+    r".*(?:[=:,/(\[{]\n.|\d\n\d|\n[=:,.)\]}])", re.DOTALL
+)  # a break within a token, and none between two lines
 _ENDS_WITH_COUNT = lazy(r"\b(?:step|iter|iteration|epoch|batch)\W*\d*\W*$", re.IGNORECASE)
-_REMARK = lazy(r"[ \t]+(?:<--+|<==+|←)(?![^\n]*\d)[^|\n]*$", re.MULTILINE)
+_REMARK = lazy(r"(?<![ \t])[ \t]+(?:<--+|<==+|←)")
+_SAID_OF_A_CRASH = lazy(r"error|exception|killed|memory|abort|fault", re.IGNORECASE)
 _ROWS = lazy(r"\|[ \t]+(?=\|)")
 
 
@@ -66,7 +72,10 @@ def without_marks(text: str) -> tuple[str, str]:
 
 
 def _breaks(text: str) -> str:
-    return _BREAK.sub("\n", text) if len(_BREAK.findall(text)) >= FEW else text
+    """Break a text where HTML does, if it has hardly a line of its own."""
+    broken, breaks = _BREAK.subn("\n", text)
+    own = _BREAK.sub("", text).strip().count("\n")
+    return broken if breaks >= FEW and own <= SOME * breaks else text
 
 
 def _entities(text: str) -> str:
@@ -87,6 +96,8 @@ def _escapes(text: str) -> str:
         return text
     try:
         msgspec.json.decode(text)
+    except RecursionError:
+        return text
     except msgspec.DecodeError:
         return text.strip().strip("\"'").replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t")
     return text
@@ -116,16 +127,14 @@ def _ends(text: str) -> str:
     return "\n".join(line.removesuffix("\\") for line in lines) if ended >= max(FEW, MOST * (len(lines) - 2)) else text
 
 
-def _marked(text: str, mark: re.Pattern[str], share: float, group: int = 0) -> str:
-    """Take a mark off the lines where nearly all carry it; a `group` is what stays of such a line."""
+def _marked(text: str, mark: re.Pattern[str], share: float) -> str:
+    """Take a mark off the lines where nearly all carry it."""
     lines = text.split("\n")
-    found = [mark.match(line) if not group else mark.fullmatch(line) for line in lines]
+    found = [mark.match(line) for line in lines]
     filled = sum(bool(line.strip()) for line in lines)
     if sum(map(bool, found)) < max(FEW, share * filled):
         return text
-    return "\n".join(
-        line if not match else match[group] if group else line[match.end() :] for line, match in zip(lines, found)
-    )
+    return "\n".join(line[match.end() :] if match else line for line, match in zip(lines, found))
 
 
 def _quotes(text: str) -> str:
@@ -137,28 +146,48 @@ def _bullets(text: str) -> str:
 
 
 def _emphasis(text: str) -> str:
-    return _marked(text, _EMPHASIS, 1.0, 2) if "`" in text or "**" in text or "__" in text else text
+    """Take the marks off that stand around each line."""
+    filled = [line for line in text.split("\n") if line.strip()]
+    plain = [_plain(line.strip()) for line in filled]
+    return "\n".join(plain) if len(plain) >= FEW and all(plain) else text
+
+
+def _plain(line: str) -> str:
+    """Return what stands between the marks of a line, "" where none stand around it."""
+    mark = next((mark for mark in _EMPHASES if line.startswith(mark) and line.endswith(mark)), "")
+    return line[len(mark) : -len(mark)] if mark and len(line) > 2 * len(mark) else ""
 
 
 def _numbers(text: str) -> str:
     """Take the numbers of the lines off where each line has one, and what they number counts for itself."""
     filled = [line for line in text.split("\n") if line.strip()]
-    found = [_NUMBERED.fullmatch(line) for line in filled]
-    if len(found) < 2 * FEW or not all(found):
+    first = _NUMBERED.fullmatch(filled[0]) if len(filled) >= 2 * FEW else None
+    if not first:
         return text
-    numbers = [int(match[1]) for match in found if match]
-    rest = [match[2] for match in found if match]
-    if any(b - a != 1 for a, b in pairwise(numbers)):
-        return text
-    counted = sum(_COUNTER.search(line) is not None for line in rest) >= SOME * len(rest)
+    rest = []
+    for number, line in enumerate(filled, int(first[1])):
+        match = _NUMBERED.fullmatch(line)
+        if not match or int(match[1]) != number:
+            return text
+        rest.append(match[2])
+    counters = [tuple(_COUNTER.findall(line)) for line in rest]
+    counted = len(set(filter(None, counters))) >= max(FEW, SOME * len(rest), sum(map(bool, counters)) / 2)
     headed = not any(map(str.isdigit, rest[0])) and all(line[0].isdigit() or line[0] == "|" for line in rest[2:])
-    counts = [int(line.split()[0]) for line in rest if line.split()[0].isdigit()]
-    twice = len(counts) == len(rest) and all(a < b for a, b in pairwise(counts))
-    return "\n".join(rest) if counted or headed or twice else text
+    return "\n".join(rest) if counted or headed else text
 
 
 def _remarks(text: str) -> str:
-    return _REMARK.sub("", text) if "<-" in text or "<=" in text or "←" in text else text
+    if not ("<-" in text or "<=" in text or "←" in text):
+        return text
+    return "\n".join(map(_without_remark, text.split("\n")))
+
+
+def _without_remark(line: str) -> str:
+    found = _REMARK.search(line)
+    if not found or _SAID_OF_A_CRASH.search(line):
+        return line
+    remark = line[found.end() :]
+    return line if "|" in remark or any(map(str.isdigit, remark)) else line[: found.start()]
 
 
 def _wraps(text: str) -> str:
@@ -171,7 +200,8 @@ def _wraps(text: str) -> str:
     begun = {_kind(line) for line, before in zip(lines, [False, *full]) if not before}
     further = {_kind(line) for line, before in zip(lines, [False, *full]) if before}
     starts = [wraps for wraps, before in zip(full, [False, *full]) if not before]
-    whole = any(_WHOLE.match(f"{line}\n{after}") for line, after, wraps in zip(lines, lines[1:], full) if wraps)
+    breaks = [f"{line[-WIDEST:]}\n{after[:WIDEST]}" for line, after, wraps in zip(lines, lines[1:], full) if wraps]
+    whole = any(map(_WHOLE.match, breaks)) or not any(map(_TORN.match, breaks))
     if (
         whole
         or len(starts) < FEW
@@ -199,7 +229,9 @@ def _joined(text: str) -> str:
         return text
     starts = max((_starts(line, line[:length]) for length in HEADS), key=len)
     records = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)])]
-    torn = any(map(_ENDS_WITH_COUNT.search, records[:-1]))  # the text begins within a record
+    torn = any(
+        _ENDS_WITH_COUNT.search(record[-HEADS[0] :]) for record in records[:-1]
+    )  # the text begins within a record
     return text if torn or not records else "\n".join(records)
 
 
@@ -215,20 +247,29 @@ def _starts(line: str, head: str) -> list[int]:
 
 
 def _cells(text: str) -> str:
-    """Put the cells of a table that stand one a line, as a copied notebook has them, back in rows."""
+    """Put the cells of tables that stand one a line, as a copied notebook has them, back in rows."""
     filled = [line.strip() for line in text.split("\n") if line.strip()]
-    first = next((k for k, line in enumerate(filled) if _CELL.fullmatch(line)), 0)
-    last = next((k for k, line in enumerate(filled[first:], first) if not _CELL.fullmatch(line)), len(filled))
-    cells = filled[first:last]
-    for width in range(2, min(first, WIDEST) + 1):
-        names, counts = filled[first - width : first], cells[::width]
-        rows = [cells[k : k + width] for k in range(0, len(cells) - width + 1, width)]
-        counted = (
-            len(rows) >= FEW and all(map(str.isdigit, counts)) and all(int(a) < int(b) for a, b in pairwise(counts))
-        )
-        if counted and _COUNTS.fullmatch(names[0]) and any("loss" in name.lower() for name in names):
-            return "\n".join([*filled[: first - width], *map("\t".join, [names, *rows]), *filled[last:]])
-    return text
+    lines: list[str] = []
+    for is_cell, group in groupby(filled, lambda line: _CELL.fullmatch(line) is not None):
+        block = list(group)
+        width = _width(lines[-WIDEST:], block) if is_cell else 0
+        if width:
+            rows = [lines[-width:], *(block[k : k + width] for k in range(0, len(block), width))]
+            block = list(map("\t".join, rows))
+            del lines[-width:]
+        lines.extend(block)
+    return "\n".join(lines) if len(lines) < len(filled) else text
+
+
+def _width(before: list[str], cells: list[str]) -> int:
+    """Return the columns of a table that has these cells below its names, 0 where they are none."""
+    for width in range(2, len(before) + 1):
+        names, counts = before[-width:], cells[::width]
+        counted = len(cells) >= FEW * width and all(count.isdecimal() and len(count) < MOST_DIGITS for count in counts)
+        ascending = counted and all(int(a) < int(b) for a, b in pairwise(counts))
+        if ascending and _COUNTS.fullmatch(names[0]) and any("loss" in name.lower() for name in names):
+            return width
+    return 0
 
 
 _UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html import escape
+from time import process_time
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_pasted_log_is_read_as_the_printed_one(paste: Callable[[list[str]], st
     assert points(run_of(paste(lines)), "loss") == points(run_of("\n".join(lines)), "loss")
 
 
-@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("width", [50, 60, 68])
 def test_wrapped_lines_are_joined(width: int) -> None:
     lines = PRINTED["megatron"]
     text = "\n".join(part for line in lines for part in re.findall(f".{{1,{width}}}", line))
@@ -88,9 +89,12 @@ def test_a_line_that_begins_within_a_record(cut: int) -> None:
 
 
 def test_a_note_says_what_was_taken_out() -> None:
-    run = run_of(PASTED["quoted"](PRINTED["pairs"]))
-    assert any("marks of quotes" in note for note in run.notes)
+    run = run_of(PASTED["one line"](PRINTED["nanogpt"]))
+    assert any("without lost line breaks" in note for note in run.notes)
     assert not any("pasted" in note for note in run_of("\n".join(PRINTED["pairs"])).notes)
+    assert not any(
+        "pasted" in note for note in run_of(PASTED["quoted"](PRINTED["pairs"])).notes
+    )  # read as well with them
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,19 @@ def test_a_note_says_what_was_taken_out() -> None:
         "".join(f"[{k}m {k}s ({k * 500} 5%) 2.5]\n" for k in range(1, 9)),
         "- lr: 0.1\n- loss: 2.5\nstep 3\n",
         '{"text": "a\\nb\\nc\\nd"}',
+        "".join(f"epoch {k:03} | train loss {9 - k / 8:.4f} | time 12.{k % 10}s\nvalid loss 7.5\n" for k in range(20)),
+        "".join(f"iter {k:04}: loss {9 - k / 8:.4f}, time 123.45ms, mfu 12.34% x\nsaving to out\n" for k in range(20)),
+        "".join(f"{k} | 391/391 | loss {9 - k / 8}\n" for k in range(1, 20)),
+        "".join(f"{k}. loss {9 - k / 8} 10/10 done\n" for k in range(1, 20)),
+        "".join(f"{k} [epoch 1] loss={9 - k / 8}\n" for k in range(1, 20)),
+        "".join(f"{k} | epoch 0.{k:02} | loss {9 - k / 8}\n" for k in range(1, 20)),
+        "".join(f"{k} epochs, {100 * k} iter, loss {9 - k / 8}\n" for k in range(1, 20)),
+        "".join(f"{k} {100 * k} {9 - k / 8}\n" for k in range(1, 20)),
+        "".join(f"{k},{9 - k / 8},a good one<br />the bad end\n" for k in range(20)),
+        "step 1 loss 2.5\nRuntimeError: CUDA error <-- CUDA out of memory\n",
+        "\n" * 9,
+        "² a\n" * 9,
+        "[" * 9999 + "\\n" * 3,
     ],
 )  # fmt: skip
 def test_what_nobody_pasted_stays(text: str) -> None:
@@ -120,3 +137,44 @@ def test_cells_of_a_notebook_that_stand_one_a_line(between: str) -> None:
     run = run_of(between.join(["My table:", *head, *cells, "What is wrong?"]))
     assert points(run, "loss") == [(500 * k + 500, v) for k, v in enumerate(LOSSES)]
     assert points(run, "val/loss") == [(500 * k + 500, v + 0.5) for k, v in enumerate(LOSSES)]
+
+
+def test_cells_of_two_tables_and_of_a_row_that_was_cut() -> None:
+    table = "Step\nTraining Loss\nValidation Loss\n"
+    cells = ["".join(f"{10 * k}\n{9 - k / 8}\n{9.5 - k / 8}\n" for k in at) for at in (range(1, 6), range(6, 11))]
+    run = run_of(f"{table}{cells[0]}\n{table}{cells[1]}110\n2.5")
+    assert points(run, "loss") == [(10 * k, 9 - k / 8) for k in range(1, 11)]
+    assert points(run, "val/loss") == [(10 * k, 9.5 - k / 8) for k in range(1, 11)]
+    assert [skipped.count for skipped in run.skipped] == [1]
+
+
+@pytest.mark.parametrize("cell", ["a&#44;b", "good<br />bad end", "a<br>b<br>c<br>d<br>e<br>f<br>g"])
+def test_a_table_whose_texts_hold_marks_stays_whole(cell: str) -> None:
+    run = run_of("step,loss,sample\n" + "".join(f"{10 * k},{9 - k / 8},{cell}\n" for k in range(1, 20)), "log.csv")
+    assert points(run, "loss") == [(10 * k, 9 - k / 8) for k in range(1, 20)]
+    assert not run.notes or not any("pasted" in note for note in run.notes)
+
+
+def test_an_error_behind_an_arrow_is_told() -> None:
+    lines = "".join(f"epoch {k} loss {9 - k / 8} <-- best\n" for k in range(1, 20))
+    run = run_of(f"{lines}RuntimeError: CUDA error <-- CUDA out of memory\n")
+    assert "oom" in {event.kind for event in run.events}
+    assert len(run["loss"]) == 19
+
+
+LARGE = {
+    "ticks": "`" * 250_000,
+    "blanks": "a <= b" + " " * 250_000,
+    "arrows": " <--" * 60_000 + " 1",
+    "dots": "step" + "." * 250_000,
+    "records": ("step 1 loss 2.5 " + "." * 5_000 + " ") * 50,
+    "lines": "7\n" * 120_000,
+    "tables": "Step\nLoss\n1\n2\n2\n2\n3\n2\n" * 12_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_a_text_takes_time_in_proportion_to_its_length(text: str) -> None:
+    begun = process_time()
+    without_marks(text)
+    assert process_time() - begun < 1.5

@@ -50,7 +50,8 @@ _ON_A_SET = lazy(
     re.IGNORECASE,
 )
 _QUALIFIED = lazy(  # loss after forward pass: 2.5
-    r"^((?:[A-Za-z]+ ){0,2}(?:loss|perplexity|ppl)) (?:after|during|over|across|within) (?:[A-Za-z]+ ){0,3}[A-Za-z]+$",
+    r"^((?:[A-Za-z]+ ){0,2}(?:loss|perplexity|ppl)) (?:after|during|over|across|within) (?:(?:the|this|a|each|every|all|last|forward|backward|training) ){0,3}"
+    r"(?:pass(?:es)?|step|iteration|update|batch|epoch)(?:e?s)?$",
     re.IGNORECASE,
 )
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|reached|improved to|(?<=time )cost)$", re.IGNORECASE)

@@ -208,7 +208,7 @@ REWRITES = (
     Rewrite(("[",), lazy(rf"({_MEASURED}) ?\[\s*(\d+)\s*\](?=\s*[:=]?\s*{NUM}(?![\w:/]|\.\d))"), _indexed, "`train_loss[ 6510 ]: 2.5`, where the index may grow with every line, or stay; `lr[0] 1e-4`"),
     Rewrite(("fter ",), lazy(r"^\W*[Aa]fter (\d[\d,]*) (step|iteration|update|epoch|batch)(?:e?s)?\b"), r"\2 \1, ", "`After 50 steps the training loss is 2.5`"),
     Rewrite(("epoch",), lazy(r"^\W*(?:(?:[Aa]fter|[Ff]inished|[Cc]ompleted) )?(\d+) (?:completed |full )?epochs?(?:, | and |, and )(\d[\d,]*) (step|iteration|iter|update|batch)(?:e?s)?\b(?=.*oss)"), r"epoch \1, \3 \2, ", "`0 completed epochs, 100 batches, loss: 2.5`"),
-    Rewrite(("ETA", "eta", "lapsed", "emaining", "left"), lazy(r"\b(eta|elapsed|remaining|left)[\s:=]{1,3}\d{1,3}:[0-5]\d(?![\d:.])", re.IGNORECASE), r"\1,", "clocks of minutes: `ETA: 19:24`"),
+    Rewrite(("ETA", "eta", "lapsed", "emaining"), lazy(r"\b(eta|elapsed|remaining)[\s:=]{1,3}\d{1,3}:[0-5]\d(?![\d:.])", re.IGNORECASE), r"\1,", "clocks of minutes: `ETA: 19:24`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("ing of Epoch ", "ion of Epoch "), lazy(r"\b(Train|Valid)(?:ing|ation) of Epoch (\d+)(?= - loss: )"), lambda m: f"epoch {m[2]}{', val' if m[1] == 'Valid' else ''}", "DeepSpeech"),
@@ -228,7 +228,8 @@ REWRITES = (
     Rewrite(("] ",), lazy(rf"\[((?:[A-Za-z]+[ _-])?(?:\w*[Ll]oss|[Pp]erplexity|PPL|ppl|[Aa]ccuracy))\](?=\s+{NUM}%?\s*(?:[\[|,;]|$))"), r"\1:", "names in brackets: `[Loss] 2.5 [Accuracy] 40%`"),
     Rewrite(("oss(",), lazy(rf"(?<=[Ll]oss)\((sum|mean|avg|average|total)\)(?=[\s:=]+{NUM})"), _reduced, "`loss(sum) 2.5`"),
     Rewrite(("loss at iteration",), lazy(r"\b(validation|valid|test) loss at iteration (\d+)(?: on \w+ set)?\s*(?=\|)"), r"iteration \2, \1 set: ", "Megatron-LM's forks"),
-    Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:(?:\d+-)?(\d+)|(0\d+) )(epoch|batch|step|iter)\b"), r" \3 \1\2", "ESPnet; counts that are padded with zeros: `007 epoch`"),
+    Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b"), r" \2 \1", "ESPnet"),
+    Rewrite((" epoch", " batch", " step", " iter"), lazy(r"^\s*(0\d+) (epoch|batch|step|iter)\b(?![\s:=#\[(]*\d)"), r"\2 \1", "counts that are padded with zeros: `007 epoch`"),
     Rewrite(("s",), lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b"), _seconds, "PyTorch's tutorials: `1m 5s`"),
 )  # fmt: skip
 

@@ -406,6 +406,16 @@ def test_counts_padded_with_zeros_before_their_words() -> None:
     assert run["epoch"].values.tolist() == [0] * 4
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["lr 5e-05 step {k}", "lr 5.00e-05 step {k}", "[01:03 step {k}]", "2024-01-05 step {k}", "+0000 step {k}", "node-01 step {k}", "seed 042 step {k}"],
+)  # fmt: skip
+def test_no_count_is_taken_from_a_number_before_another(place: str) -> None:
+    run = run_of("".join(f"{place.format(k=100 * k)} loss {9 - k / 8}\n" for k in range(1, 20)))
+    assert points(run, "loss") == [(100 * k, 9 - k / 8) for k in range(1, 20)]
+    assert "lr" not in place or set(run["lr"].values) == {5e-05}
+
+
 def test_clocks_of_minutes_are_no_numbers() -> None:
     run = run_of("".join(f" {k}/102 [=>....] - ETA: {20 - k}:24 - loss: {1 - k / 64}\n" for k in range(1, 9)))
     assert {*run.series} == {"loss"}
@@ -424,6 +434,13 @@ def test_an_excerpt_of_a_later_epoch_plans_nothing() -> None:
 def test_a_loss_that_says_after_what_it_was_measured() -> None:
     lines = [f"2025-09-29 20:1{k}:01,559 backprop done, loss after forward pass = {2 - k / 8}\n" for k in range(8)]
     assert points(run_of("".join(lines)), "loss") == [(k + 1, 2 - k / 8) for k in range(8)]
+
+
+@pytest.mark.parametrize("other", ["loss during validation", "loss after masking"])
+def test_another_loss_of_the_line_keeps_its_name(other: str) -> None:
+    run = run_of("".join(f"epoch {k} loss: {9 - k / 8}, {other}: {9.5 - k / 8}\n" for k in range(1, 20)))
+    assert run["loss"].values[-1] == 9 - 19 / 8
+    assert len(run[other]) == 19
 
 
 def test_a_traceback_that_lost_its_line_breaks() -> None:
