@@ -19,6 +19,7 @@ from lmdiag.readers import read_source, reader_of
 from lmdiag.readers.json import lines as jsonl
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
+from lmdiag.sources.pasted import as_printed
 from lmdiag.sources.source import Source
 from lmdiag.sources.text import text_of
 
@@ -62,6 +63,8 @@ def _faults(name: str, content: bytes) -> Iterator[str]:
 
 def _bad_accounts(source, logs, runs) -> Iterator[str]:
     """Every line of a log of lines is a record, blank, text or lost, and every column of its runs is in the account, once."""
+    if any("as if it had been pasted" in note for log in logs for note in log.notes):
+        source, _ = as_printed(source)
     of_lines = reader_of(source).__name__.startswith(LINES)
     text = "".join(text_of(source)) if ".text" in reader_of(source).__name__ else source.text
     lines = len(text.removesuffix("\n").split("\n")) if text else 0
