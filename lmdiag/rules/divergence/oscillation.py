@@ -4,7 +4,7 @@ from lmdiag import advice
 from lmdiag.evaluations import steady_beside
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
-from lmdiag.run import Run, Series
+from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import MEDIAN_ERROR, UNCERTAIN, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
@@ -21,9 +21,6 @@ ONSET_RECORDS, SHOWN = 3, 0.5
 # Blocks, and twice as many for short swings: of these noise that lasts for a hundredth of a run leaves 0.8 of the scatter, and a tenth of the level
 BLOCKS, FINE_BLOCKS, FINE_MOSTLY = 20, 40, 0.8
 FAR = 0.2  # of the level: further than averages of noise of 15% get
-# Of the second half: the 10 to 90% range of its logarithm, cycles that are swings and no bend of the trend, and the share of its variance within one
-# cycle of the strongest, which independent values reach in one of 10,000 halves of 20
-REGULAR_RANGE, CYCLES, IN_TIME = 0.8, 5, 0.6
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -40,8 +37,7 @@ def check(run: Run, curve: Curve) -> Findings:
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
     of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning where the
     swings are 70% of the scatter of the records, and 10% of the level where these are averages; or the same of forty blocks, which keep shorter swings: 80% of
-    the scatter and 10% of the level, 20% where the records are averages; (d) from 40 records, the logarithm of the second half, less a parabola, spans 0.8 from its 10 to its 90%
-    quantile, and 60% of its variance lies within one cycle of its strongest period, of five cycles or more: noise has no period.
+    the scatter and 10% of the level, 20% where the records are averages.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -61,7 +57,7 @@ def check(run: Run, curve: Curve) -> Findings:
     if len(values) < 10:
         yield too_few(len(values), "finite values of the loss", 10)
         return
-    amplitude, severity = _wide_second_half(values) or _excursions(values) or _in_time(thinned), Severity.WARNING
+    amplitude, severity = _wide_second_half(values) or _excursions(values), Severity.WARNING
     if not amplitude:
         amplitude, severity = _swinging_blocks(values)
     level = max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
@@ -112,22 +108,6 @@ def _wide_second_half(values: np.ndarray) -> float:
     flat = half - falling_fit(np.minimum(half, quantile(half, 0.9)))
     low, high = quantile(flat, 0.1), quantile(flat, 0.9)
     return high - low if high - low >= least and _hang_together(np.clip(flat, low, high)) else 0.0
-
-
-def _in_time(curve: Series) -> float:
-    """Return the 10 to 90% range of the second half where most of it is swings of one period in steps, 0 where it is not."""
-    half = curve.at(slice(len(curve) // 2, None))
-    if len(curve) < 40 or half.values.min() <= 0 or _wide(np.log(half.values)) < REGULAR_RANGE:
-        return 0.0
-    at = np.linspace(-1, 1, len(half))
-    logs = np.interp(at, np.interp(half.steps, half.steps[[0, -1]], (-1, 1)), np.log(half.values))
-    flat = logs - np.polyval(np.polyfit(at, logs, 2), at)
-    power = np.abs(np.fft.rfft(np.clip(flat, quantile(flat, 0.1), quantile(flat, 0.9)))) ** 2
-    strongest = CYCLES + int(np.argmax(power[CYCLES:]))
-    near = float(power[strongest - 1 : strongest + 2].sum())
-    if _wide(flat) < REGULAR_RANGE or near < IN_TIME * float(power[1:].sum()):
-        return 0.0
-    return _wide(half.values - falling_fit(half.values))
 
 
 def _wide(values: np.ndarray) -> float:

@@ -128,3 +128,11 @@ def test_one_spike_is_no_oscillation():
     loss = falling(93, noise=0.12)
     loss[65] = 60 * loss[65]
     assert fires(check, run(loss=loss)) == []
+
+
+def test_swings_of_no_nat_to_speak_of_are_no_oscillation():
+    """A loss of nothing that is back up at once where each cosine of the learning rate begins."""
+    at = np.arange(180) % 12 / 12
+    noise = np.exp(0.05 * np.random.default_rng(0).normal(size=180))
+    loss = 8e-6 * noise * (1 + 0.6 * np.exp(-np.arange(180) / 60)) * (1 + 0.5 * (1 + np.cos(np.pi * at)))
+    assert [f for f in fires(check, run(loss=loss)) if f.severity is Severity.WARNING] == []
