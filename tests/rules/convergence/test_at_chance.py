@@ -424,3 +424,8 @@ def test_the_cap_of_a_perplexity_says_that_a_loss_is_in_nats(last, found):
     said = fires(check, run(loss=losses, ppl=[np.exp(100)] * 4))
     assert len(said) == found
     assert all("says that it is in nats" in finding.message for finding in said)
+
+
+def test_a_uniform_guess_of_many_records_is_as_sure_from_the_start():
+    (found,) = fires(check, run(loss=series(flat(10.82, 120, 0.0005), 10, 0)))
+    assert found.severity is Severity.ERROR
