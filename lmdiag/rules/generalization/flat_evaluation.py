@@ -28,7 +28,7 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     ## How it decides
     The last 40% of the evaluations or more lie within a band around the median of their last fifth (0.5% of the level, or three standard deviations, 2% at most), while the
     training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (60%) of the run or more, and where
-    these evaluations are one number, to 0.001%, and the training loss fell by 5% or more: what is evaluated is then not what is trained, or not evaluated anew.
+    these evaluations are one number, to 0.001%, and the training loss fell by 5% or more (of numbers printed with fewer digits all must be one, and 10%): what is evaluated is then not what is trained, or not evaluated anew.
 
     ## Why it matters
     Further epochs only memorise. The gap to the evaluation is the cost of too little data.
@@ -55,7 +55,8 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     least = max(4, FLAT_SHARE * len(losses))
     carried = len(losses) > max(FEW, len(training) // 2)  # the one evaluation there was, perhaps, beside each record
     first = _since(losses.values, SAME * abs(end))
-    unmoved = not carried and len(losses) - first >= least
+    told = losses.rounding <= SAME * abs(end)  # else equal numbers may be rounded ones
+    unmoved = not carried and (len(losses) - first >= least if told else first == 0)
     if not unmoved:
         first = _since(losses.values, band)
         if first == 0 or len(losses) - first < least or band > 0.02 * abs(end):
@@ -67,7 +68,7 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
         return
     share = (int(losses.steps[-1]) - since) / max(run.last_step - run.first_step, 1)
     fall, level, errors = _fall(beside)
-    if fall < (FALL_BESIDE_ONE_NUMBER if unmoved else LEAST_FALL) * level or errors < FALL_ERRORS:
+    if fall < (FALL_BESIDE_ONE_NUMBER if unmoved and told else LEAST_FALL) * level or errors < FALL_ERRORS:
         return
     found = {
         "evaluation": end,

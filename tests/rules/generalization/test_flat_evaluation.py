@@ -1,5 +1,7 @@
 """Training that falls under a standing evaluation is memorising."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag.finding import Severity
@@ -73,3 +75,18 @@ def test_silent_while_the_evaluation_falls():
 def test_silent_on_healthy_runs():
     for seed in range(6):
         assert fires(check, healthy(500, seed)) == []
+
+
+def test_evaluations_that_are_one_number_by_rounding_say_nothing():
+    """Of a loss that settles, printed with two digits."""
+    plain = made(0.8, [4.0, 3.2, 2.8, 2.6, 2.5, 2.46, 2.44, 2.43, *[2.42] * 6])
+    assert "not what is trained" in fires(check, plain)[0].message
+    rounded = replace(plain, series={**plain.series, "val/loss": replace(plain["val/loss"], decimals=2)})
+    assert not [f for f in fires(check, rounded) if "not what is trained" in f.message]
+
+
+def test_five_percent_of_a_fall_are_enough_beside_numbers_of_all_digits_only():
+    plain = made(3.65, [2.42] * 8, noise=0.01)
+    assert len(fires(check, plain)) == 1
+    rounded = replace(plain, series={**plain.series, "val/loss": replace(plain["val/loss"], decimals=2)})
+    assert fires(check, rounded) == []
