@@ -299,7 +299,8 @@ def _rose_at_once(run: Run, losses: Series, best: int, found: Rise) -> str:
 
 def _advice(run: Run, metric: str, losses: Series, best: int, found: Rise, together: bool) -> tuple[str, ...]:
     step, lowest = int(losses.steps[best]), float(losses.values[best])
-    if best == 0 and "loss" in run and step < run["loss"].finite.steps[0]:
+    trained = run["loss"].finite.steps if "loss" in run else losses.steps[:0]
+    if best == 0 and len(trained) and step < trained[0]:
         return (
             EVALUATE_TRAINED,
             "If that is good, the texts differ: train on some of the kind that is evaluated.",

@@ -416,3 +416,12 @@ def test_what_a_few_evaluations_do_not_tell_is_said_in_true_numbers():
     losses = series([5.3, 3.8, 3.2, 3.0, 3.12, 3.5, 3.4, 3.68], every=1000, first=1000)
     (said,) = check.look(run(loss=np.full(60, 3.1), val__loss=losses))
     assert "the last 3 on average 18% above the best" in said.why  # 3.527
+
+
+def test_no_finite_training_loss_hides_no_rise():
+    made = overfit()
+    (found,) = fires(check, Run("a", {**made.series, "loss": series([np.nan] * 12, every=100, first=100)}))
+    assert found.first_step == 500
+    risen = [0.05, 0.3, 0.4, 0.45, 0.5]
+    made = run(loss=series([np.nan] * 5, every=100, first=0), val__loss=series(risen, every=100, first=0))
+    assert fires(check, made)[0].first_step == 0
