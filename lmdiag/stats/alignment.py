@@ -33,5 +33,5 @@ def shared_steps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.
     if np.array_equal(first, second):
         rows = np.arange(len(first))
         return rows, rows
-    _, left, right = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    _, left, right = np.intersect1d(first, second, return_indices=True)
     return left, right
