@@ -10,12 +10,14 @@ from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Seve
 from lmdiag.naming import evaluation_set
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.limits import STILL
 from lmdiag.stats.repeats import same_answers_by_chance, stands_still
 
 EVALUATIONS = 5
 MOSTLY = 2 / 3  # of the evaluations, at the end: a classifier may change its one answer before it settles
 DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
+MOSTLY_RIGHT = 0.8  # of the answers, where few evaluations are no proof: a model may have learned so much
 HALF = 0.5  # of the answers: a model that knows more may have learned all that it can
 FEW_ANSWERS = 64  # as many may be right alike by chance
 # So many answers, squared, times the rounding: the shares of more cover over an eighth of all that is printed. And the rounding of single precision
@@ -46,7 +48,7 @@ def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     |---|---|---|
     | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
     | the same, at the cost of a guess | five, as above; without its first third the loss of the same set is within 3% of that entropy | of two classes the shares are known, and nothing else |
-    | the same, beside a training that learns no more | three, over two passes or 500 steps of a log that holds the start of its run and does not end in warm-up; their losses within 3% of each other and at 90% of that entropy or above; the training loss within 5% of them, its first record at most 5% above its end, the rest at most 1%, noise of 2% at most; the accuracy of the training within 0.05 and no more than 0.02 better at the end | four measures that agree; of few answers, as below, five evaluations |
+    | the same, beside a training that learns no more | three, over two passes or 500 steps of a log that holds the start of its run and does not end in warm-up; their losses within 3% of each other and at 90% of that entropy or above; the training loss within 5% of them, its first record at most 5% above its end, the rest at most 1%, noise of 2% at most; the accuracy of the training within 0.05 and no more than 0.02 better at the end | four measures that agree; of few answers, as below, and above 0.8, five evaluations; none where the evaluation loss falls by 1% |
     | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a, or 0 | nothing else than one answer makes both; of the other class none is right |
     | the same to all answers | an accuracy of one half or less, so often that chance does it in one log in a million: in one evaluation of a thousand answers where half are wrong five or more change, and as many are right again with probability 0.18 (of 431 answers 0.27, which asks for 12 evaluations); the curve changes by `moved` | what a loss below 0 costs cannot be told, and the evaluation may have none |
     | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more; of 64 or fewer, further from one half than their chance, a standard deviation | of two classes now the one, now the other is answered throughout |
@@ -90,10 +92,11 @@ def _beside_training(run: Run, curve: Curve) -> Iterator[Finding]:
         if len(values) < one_class.FEWEST or np.ptp(values) > 0 or not _may_be_one_class(accuracies):
             continue
         accuracy, evaluated = float(values[0]), losses.finite
-        few = len(values) < EVALUATIONS and _of_few_answers(accuracy, accuracies.rounding)
+        few = len(values) < EVALUATIONS and (accuracy > MOSTLY_RIGHT or _of_few_answers(accuracy, accuracies.rounding))
         if few or not one_class.agrees(run, curve.series, evaluated, accuracy):
             continue
-        if evaluated.values.min() < NEAR * _cost(accuracy):
+        falls = float(evaluated.values[0] - evaluated.values[-1]) >= STILL * abs(float(evaluated.values[-1]))
+        if falls or evaluated.values.min() < NEAR * _cost(accuracy):
             continue
         low, high = float(evaluated.values.min()), float(evaluated.values.max())
         yield Finding(

@@ -52,7 +52,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     | | as a share: 0.95 or more in each, the median exactly 1 | a rate of 0.97% is a good one, and one of exactly 1 in half of all is none |
     | F1, BLEU, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
-    | | or, of three evaluations, 100 steps or epochs from the first record of the run on, the last record and the median of the last quarter are no lower than the first record | even a recogniser that prints blanks loses less than an untrained one |
+    | | or, of three evaluations, 100 steps or epochs from the first record of the run on, the last record and the median of the last quarter are no lower than the first record, and the evaluation loss does not fall by 1% | even a recogniser that prints blanks loses less than an untrained one |
     | | or the losses of all three evaluations or more are within 3%, the last less than 1% below the first, over two passes or 500 steps of a log that does not end in warm-up | the loss of a recogniser that will print words goes on to fall |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
     | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5%; no accuracy or F1 doubles, and neither both losses fall nor all of these rise in each epoch | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
@@ -169,11 +169,13 @@ def _gains_nothing(run: Run, losses: Series) -> bool:
     """Tell whether a log holds the start of its run, and patience is no reason: its loss ends no lower than it began, or the evaluations stay where the first was."""
     if len(losses) < FEW or not holds_start(run, losses) or run.step_kind == "record":
         return False
+    evaluated = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    if len(evaluated) > 1 and evaluated[0] - evaluated[-1] >= STILL * abs(evaluated[-1]):
+        return False
     values, quarter = losses.values, max(1, len(losses) // 4)
     span = int(losses.steps[-1] - losses.steps[0])
     if (run.step_kind != "step" or span >= LEAST_SPAN) and min(median(values[-quarter:]), values[-1]) >= values[0] > 0:
         return True
-    evaluated = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
     if len(evaluated) < FEW or not one_class.lasts(run, losses):
         return False
     first, last = float(evaluated[0]), float(evaluated[-1])

@@ -269,3 +269,19 @@ def test_the_first_steps_may_leave_everything_where_it_is():
         passes(), step_kind="epoch", series={n: series(s.values, first=40) for n, s in passes().series.items()}
     )
     assert fires(check, begun) == []
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "cost", "ends", "found"),
+    [(0.716, 0.597, 1.0, 1), (0.912, 0.298, 1.0, 0), (0.716, 0.612, 0.985, 0)],
+    ids=["a class", "fitted", "the evaluation falls"],
+)
+def test_few_passes_of_a_model_that_knows_its_task(accuracy, cost, ends, found):
+    measures = {
+        "loss": cost * np.array([1.002, 1.001, 1.0, 1.001]),
+        "val__loss": cost * np.linspace(1.0, ends, 4),
+        "accuracy": [accuracy] * 4,
+        "val__accuracy": [accuracy] * 4,
+    }
+    made = replace(run(**{name: series(values) for name, values in measures.items()}), step_kind="epoch")
+    assert len(fires(check, made)) == found

@@ -174,3 +174,11 @@ def test_zeros_throughout_are_no_passes_in_vain_but_may_not_be_computed():
 
 def test_steps_are_no_passes():
     assert fires(check, replace(in_vain(), step_kind="step")) == []
+
+
+@pytest.mark.parametrize(("evaluated", "found"), [([119.0, 108.0, 100.0], 0), ([119.0, 118.0, 119.5], 1)])
+def test_three_evaluations_whose_loss_falls_outweigh_a_training_loss_that_rises(evaluated, found):
+    """Samples sorted by length: the sum over a longer one is larger."""
+    trained = np.linspace(42, 160, 30)
+    measures = {"val__loss": series(evaluated, 100, 100), "val__wer": series([1.0] * 3, 100, 100)}
+    assert len(fires(check, run(loss=series(trained, 10, 10), **measures))) == found
