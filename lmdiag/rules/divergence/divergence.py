@@ -42,7 +42,7 @@ OF_ANOTHER_LOSS = (
     "Compute both losses on one batch by hand: has the training loss another term, another weight, or a sum in place of a mean from there on?",
     "Log the terms of the training loss apart, that of the tokens first: the others hide it.",
 )
-FEW_RECORDS = 6
+FEW_RECORDS, FEW_LOST = 6, 3.0  # of fewer, an error asks for so many times the lowest
 MANY_RECORDS = 40  # with which a rise shows of itself
 AGAIN = 0.1  # of the log: so much of it, digit for digit its beginning, is another start with the same seed
 
@@ -65,7 +65,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
     | all far above the first record | twelve records or more, each of which but the first is 1.5 times that and 0.3 nat above it; by three deviations of their logarithms; their median is 4 nats or more, and they do not fall (Mann-Kendall z above -2) | it was left before the second, as at a rate far too high; behind a first record that is low by itself the run learns |
     | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, if none between came back from half of that rise | a run that is just breaking away |
-    | four or five records | all rise, to 1.75 times the first and 0.5 nat above it; or the last two or three, of two before or more, lie at 1.6 times the largest before and 1 nat above it; of four records 2.5 times either | of alike records one log in 300 does by chance where single batches scatter by 30% |
+    | four or five records | all rise, to 1.75 times the first and 0.5 nat above it; or the last two or three, of two before or more, lie at 1.6 times the largest before and 1 nat above it; of four records 2.5 times either; an error where the last is three times the lowest | of alike records one log in 300 does by chance where single batches scatter by 30% |
     | a climb from the first records to the last | twelve or more, whose ranks follow their order (correlation of 0.9); the median of the last third 0.1 nat and 5% above that of the first | of alike records one log in 10,000 is so ordered by chance |
     | a short curve gives back what it had gained | six to 19 records, of which the last three or more rise without a break, above zero, by 60% of what had been gained before, 5% of the level and six standard deviations of a record | so ordered and so large is no noise: one of 6,000 simulated healthy logs |
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
@@ -228,6 +228,8 @@ def _judged(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sever
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)
+    if len(curve) < FEW_RECORDS:  # so few, of harder data perhaps, must be far off
+        lost = float(curve.values[-1]) >= FEW_LOST * found.low
     lost = lost or not np.isfinite(run[metric].values[-1])  # and what rose is not finite in the end
     return (Severity.ERROR if lost else Severity.WARNING), "", _advice(run, metric, curve, found)
 

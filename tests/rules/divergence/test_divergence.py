@@ -295,3 +295,12 @@ def test_a_loss_that_goes_to_a_guess_at_once_asks_for_the_labels_first(growth, r
     (found,) = fires(check, run(loss=loss, lr=np.full(500, 6e-4), grad_norm=norms, config=header))
     assert found.advice[0].startswith(first)
     assert any("learning rate" in line for line in found.advice)
+
+
+@pytest.mark.parametrize(
+    ("losses", "severity"),
+    [([0.7, 0.8, 0.95, 1.1, 1.25], "WARNING"), ([1, 1.2, 1.5, 2.6], "WARNING"), ([1, 1.5, 2.4, 3.4], "ERROR")],
+)
+def test_a_few_records_are_an_error_where_they_end_at_three_times_the_lowest(losses, severity):
+    (found,) = fires(check, run(every=100, first=100, loss=losses))
+    assert found.severity is Severity[severity]
