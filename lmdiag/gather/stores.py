@@ -65,23 +65,33 @@ def joined(found: Sequence[tuple[str, Sequence[Run]]]) -> list[Run]:
 
 
 def _without_consoles(stores: Sequence[_Store]) -> list[_Store]:
-    """Leave one run of a tracker's history and its console that could not be joined: the one with more values of the loss."""
+    """Leave out the console of a tracker's run that could not be joined to its history, where that lacks nothing of it."""
     kept = list(stores)
-    for console in (store for store in stores if store.run.source.endswith(CONSOLE) and _losses(store)):
+    for console in (store for store in stores if store.run.source.endswith(CONSOLE) and _has_loss(store)):
         folder = console.run.source.removesuffix(CONSOLE)
         history = next((s for s in kept if s.run.format == "wandb" and s.run.source.startswith(folder)), None)
-        if history is None or console not in kept or not _losses(history):
+        if history is None or not _has_loss(history) or not _holds_all(history.run, console.run):
             continue
-        first, other = sorted((history, console), key=_losses, reverse=True)
-        said = f"The values of {other.run.source} are not joined: it is of the same run and counts otherwise."
-        told = _merged(first.run, replace(other.run, series={}, superseded={}, skipped=()), PART)
-        joined = replace(first, run=replace(told, notes=(*first.run.notes, said)))
-        kept = [joined if store is first else store for store in kept if store is not other]
+        said = f"The values of {console.run.source} are not joined: it is of the same run and counts otherwise."
+        told = _merged(history.run, replace(console.run, series={}, superseded={}, skipped=()), PART)
+        joined = replace(history, run=replace(told, notes=(*history.run.notes, said)))
+        kept = [joined if store is history else store for store in kept if store is not console]
     return kept
 
 
-def _losses(store: _Store) -> int:
-    return len(curve[1]) if (curve := store.run.curve) else 0
+def _holds_all(run: Run, other: Run) -> bool:
+    """Tell whether a run has as many finite and as many other values of each metric of another, but for counters and clocks."""
+    names = other.series.keys() - COUNTERS - CLOCKS
+    return all(
+        name in run
+        and len(run[name].finite) >= len(other[name].finite)
+        and len(run[name]) - len(run[name].finite) >= len(other[name]) - len(other[name].finite)
+        for name in names
+    )
+
+
+def _has_loss(store: _Store) -> bool:
+    return store.run.curve is not None
 
 
 def joined_ranks(runs: Sequence[Run]) -> list[Run]:

@@ -54,9 +54,17 @@ class TestTheConsoleOfATracker:
             "The values of wandb/run-1-ab/files/output.log are not joined: it is of the same run and counts otherwise.",
         )
 
-    def test_the_one_with_more_losses_stands(self):
-        (run,) = join(made("wandb/run-1-ab/files/output.log", "text", loss=rounded(LOSS[:150] + 1)), self.HISTORY)
-        assert run.source == "wandb/run-1-ab/files/output.log"
+    @pytest.mark.parametrize(
+        "lacking",
+        [
+            {"loss": rounded(LOSS[:150] + 1)},
+            {"loss": rounded(LOSS[::25]), "acc__loss": rounded(LOSS[::25])},
+            {"loss": np.append(LOSS[::25][:-1], np.nan)},
+        ],
+    )
+    def test_a_console_stays_that_holds_what_the_history_lacks(self, lacking):
+        console = made("wandb/run-1-ab/files/output.log", "text", every=235, **lacking)
+        assert [run.source for run in join(console, self.HISTORY)] == [console.source, self.HISTORY.source]
 
     @pytest.mark.parametrize("source", ["wandb/run-2-cd/files/output.log", "wandb/run-1-ab/files/other.log"])
     def test_another_console_is_another_run(self, source):
