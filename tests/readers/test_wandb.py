@@ -200,3 +200,21 @@ def test_equal_to_what_the_real_client_was_given(tmp_path: Path, monkeypatch):
     assert [str(v) for v in found["loss"].values] == [str(v) for v in given_losses]
     assert found["deep.metric"].values.tolist() == [0, 1, 2, 3, 4]
     assert (found.config["grad_clip"], found.complete) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        ("Traceback (most recent call last):\nRuntimeError: boom\n", "crashed"),
+        ("fatal: data missing, giving up\n", "crashed"),
+        ("Traceback (most recent call last):\nKeyboardInterrupt\n", "killed"),
+        ("loss 1.0\n", "killed"),
+    ],
+)
+def test_an_error_in_the_console_says_what_exit_255_was(tmp_path: Path, ends: str, status: str):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/output.log").write_text(ends)
+    path = tmp_path / "run-a.wandb"
+    path.write_bytes(wandb_file(history(0, loss=1.0), exit_record(255)))
+    (log,) = read(Source(path.as_posix(), path))
+    assert run_of(log).status == status

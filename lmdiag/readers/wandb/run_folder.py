@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,10 @@ from lmdiag.run import Event, Skipped
 
 FORMAT = "wandb"
 _HISTORY, _CONFIG, _RUN, _EXIT = 2, 5, 17, 18
-_STATUS = {0: "completed", 255: "killed"}  # 255 is what the client writes for Ctrl-C
+_INTERRUPTED = 255  # what the client writes for Ctrl-C, and for an exit with -1
+_LAST_LINES = 20
+_STATUS = {0: "completed", _INTERRUPTED: "killed"}
+_ERROR = re.compile(r"^(?!KeyboardInterrupt)(?:[\w.]*(?:Error|Exception)\b|(?i:error|fatal)\b)", re.MULTILINE)
 
 
 @dataclass
@@ -31,6 +35,7 @@ class _Found:
     starting_step: int = 0
     resumed: bool = False
     exit_code: int | None = None
+    exit_failed: bool = False
     runtime: int = 0
     bad: int = 0
 
@@ -74,6 +79,8 @@ def _log(sources: Sequence[Source]) -> RawLog:
                 found.bad += 1
         if number:
             restarts.append(Event("restart", found.starting_step or None, f"resumed in {part.name}"))
+    if found.exit_code == _INTERRUPTED and _failed(sources[-1]):
+        found.exit_failed = True
     if found.bad:
         skipped.append(Skipped(0, "record that cannot be decoded", found.bad))
     if not found.rows and not found.run_id:
@@ -92,6 +99,14 @@ def _log(sources: Sequence[Source]) -> RawLog:
         notes=() if found.rows else ("The run logged no history: it ended before its first `log` call.",),
     )
     return history_conventions(log)
+
+
+def _failed(source: Source) -> bool:
+    """Tell whether the console beside the file of a run ends in an error that is no Ctrl-C."""
+    path = source.path.parent / "files/output.log" if source.path else None
+    if path is None or not path.is_file():
+        return False
+    return bool(_ERROR.search("\n".join(Source(path.as_posix(), path).text.splitlines()[-_LAST_LINES:])))
 
 
 def _take(record: bytes, found: _Found) -> None:
@@ -170,6 +185,6 @@ def unwrapped(config: Mapping[str, Any]) -> dict[str, Any]:
 def _events(found: _Found) -> tuple[Event, ...]:
     if found.exit_code is None:
         return ()
-    status = _STATUS.get(found.exit_code, "crashed")
+    status = "crashed" if found.exit_failed else _STATUS.get(found.exit_code, "crashed")
     fields_ = {"status": status, "exit_code": found.exit_code, "elapsed_s": found.runtime}
     return (Event("end", message=f"exit code {found.exit_code}", fields=fields_),)
