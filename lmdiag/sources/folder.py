@@ -157,12 +157,17 @@ def _furthest_states(sources: list[Source]) -> Iterator[Source]:
     """Keep one of the trainer states of a run: every checkpoint repeats the history up to itself."""
     best: dict[str, tuple[int, int]] = {}
     for number, source in enumerate(sources):
-        if source.name.endswith("trainer_state.json"):
+        if _is_state(source):
             folder = source.name.rpartition("/")[0]
             run = folder.rpartition("/")[0] if folder.rpartition("/")[2].startswith("checkpoint-") else folder
             step = GLOBAL_STEP.search(source.head)
             best[run] = max(best.get(run, (-1, 0)), (int(step[1]) if step else 0, -number))
     kept = {-number for _, number in best.values()}
     for number, source in enumerate(sources):
-        if number in kept or not source.name.endswith("trainer_state.json"):
+        if number in kept or not _is_state(source):
             yield source
+
+
+def _is_state(source: Source) -> bool:
+    """Tell whether a file has the name that the Trainer gives it: under another one it is of a run of its own."""
+    return source.name.rpartition("/")[2] == "trainer_state.json"

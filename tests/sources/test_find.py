@@ -202,6 +202,13 @@ def test_of_the_checkpoints_of_a_run_the_furthest_is_read(tmp_path):
     assert names(sources, tmp_path) == ["x/checkpoint-100/trainer_state.json", "y/checkpoint-5/trainer_state.json"]
 
 
+def test_states_that_were_given_names_are_runs_of_their_own(tmp_path):
+    for name, step in (("a", 20), ("b", 30)):
+        state(tmp_path / f"{name}_trainer_state.json", step)
+    sources, _ = find([tmp_path])
+    assert names(sources, tmp_path) == ["a_trainer_state.json", "b_trainer_state.json"]
+
+
 def test_a_second_log_of_the_same_run_is_said_and_not_counted(tmp_path):
     state(tmp_path / "x/trainer_state.json", 20)
     write(
