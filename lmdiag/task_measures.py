@@ -40,6 +40,15 @@ JUDGED, LOST_ANSWERS = ("/accuracy", "/reward"), 0.2  # of its highest level
 OF_MANY = 6.0  # standard errors: the highest of many levels is high by luck
 
 
+def is_score(name: str) -> bool:
+    """Tell whether a metric scores the answers of a model, up or down.
+
+    >>> is_score("accuracy"), is_score("wer"), is_score("lr")
+    (True, True, False)
+    """
+    return bool(HIGHER_IS_BETTER.search(name) or LOWER_IS_BETTER.search(name))
+
+
 class Better(Struct, frozen=True):
     """A measure of the task that gained after the loss was best: its best step and value, and its value then."""
 

@@ -18,6 +18,7 @@ from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2, METRICS, unit_scale
 from lmdiag.naming import evaluation_set, spelling, words_of
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.task_measures import is_score
 
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
@@ -38,13 +39,14 @@ LARGEST_SHARE = 1.5  # a larger accuracy or utilisation is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
 # A sum over as many batches in every record is a multiple of its average
 FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = 3, 0.05, 1.5
+TRAINER_LOSSES = ("Training Loss", "Validation Loss")  # as the Trainer heads its table
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
 def translate(raw: RawLog, axis: Axis, splits: Splits) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
     measured = without_placeholders(without_records_of_zeros(list(_translated(raw, axis, splits)), axis), axis)
-    columns = list(_of_their_sets(measured))
+    columns = list(_of_their_sets(_of_the_evaluation(measured)))
     return _one_column_each(with_joined_losses(raw, axis, with_losses_of_sets(with_only_losses(raw, columns))))
 
 
@@ -61,6 +63,20 @@ def _translated(raw: RawLog, axis: Axis, splits: Splits) -> Iterator[Translated]
             whole = f"{prefix}{metric}" if "/" not in metric else metric
             percent = scale == 1 and whole.endswith(("accuracy", "f1", "mfu")) and (part.values > LARGEST_SHARE).any()
             yield Translated(whole, name, part, 1e-2 if percent else scale, f"{prefix}{name}")
+
+
+def _of_the_evaluation(columns: list[Translated]) -> list[Translated]:
+    """Give the evaluation its scores in the table that the Trainer shows, where they stand under bare names behind both losses."""
+    rows = {column.source_name: column.column.rows for column in columns if column.source_name in TRAINER_LOSSES}
+    if len(rows) < len(TRAINER_LOSSES):
+        return columns
+    evaluated = rows[TRAINER_LOSSES[1]]
+    return [
+        replace(column, metric=f"val/{column.metric}", own=f"val/{column.own}")
+        if is_score(column.metric) and "/" not in column.source_name and np.array_equal(column.column.rows, evaluated)
+        else column
+        for column in columns
+    ]
 
 
 def _of_their_sets(columns: list[Translated]) -> Iterator[Translated]:

@@ -228,3 +228,10 @@ def test_the_loss_of_the_trainer_is_the_loss_and_not_a_term_logged_more_often(te
 def test_a_few_values_of_a_loss_do_not_make_another_a_term():
     records = [{"step": k, "nll": 0.5, **({"loss": 3.0} if k % 30 == 0 else {})} for k in range(1, 61)]
     assert len(run_of(records)["loss"]) == 60
+
+
+@pytest.mark.parametrize(("heads", "found"), [("Training Validation", "val/accuracy"), ("Train Valid", "accuracy")])
+def test_bare_scores_of_the_table_of_the_trainer_are_those_of_its_evaluations(heads, found):
+    training, validation = (f"{head} Loss" for head in heads.split())
+    run = run_of(columns(Epoch=[1, 2], **{training: [2.0, 1.5], validation: [2.25, 2.0], "Accuracy": [0.5, 0.625]}))
+    assert points(run, found) == [(1, 0.5), (2, 0.625)]
