@@ -27,9 +27,8 @@ from lmdiag.stats.windows import median
 from lmdiag.task_measures import HIGHER_IS_BETTER
 
 IN_NATS = 0.01  # of the loss, between it and the logarithm of a perplexity
-HARDLY_FALLS = (
-    0.9  # as much of a loss is no fall, where a program caps what it raises e to and so says that the loss is above
-)
+# As much of a loss is no fall, where a program caps what it raises e to and so says that the loss is above
+HARDLY_FALLS = 0.9
 NEVER_RECORDS, WORSE_RECORDS = 5, 6  # of a handful
 # Of three records or more: their range, and what the last is lower than the first at most; epochs are so long at least
 FEW_RANGE, FEW_FALL, FEW_EPOCHS = 0.02, 0.003, 2

@@ -12,15 +12,12 @@ from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
 
 FEWEST, PASSES, STEPS = 3, 2, 500  # evaluations; over so many passes or steps no warm-up leaves all of it where it was
-AT_ONCE = (
-    0.05  # of the training loss: what the first record may lie above the rest, which learns how often each class occurs
-)
+# Of the training loss: what the first record may lie above the rest, which learns how often each class occurs
+AT_ONCE = 0.05
 ALIKE, TOGETHER = 0.03, 0.05  # of the loss: spread of the evaluations, and how far from them the training may be
 NOISE = 0.02  # of the training loss, in its records
-AS_OFTEN, NO_BETTER = (
-    0.05,
-    0.02,
-)  # of all answers: training and evaluation set hold the class as often, and it is not learned
+# Of all answers: training and evaluation set hold the class as often, and it is not learned
+AS_OFTEN, NO_BETTER = 0.05, 0.02
 
 
 def agrees(run: Run, trained: Series, evaluated: Series, accuracy: float) -> bool:

@@ -7,10 +7,8 @@ from lmdiag.stats.masked import FLOAT32_ZERO, LEAP, masked_zeros
 from lmdiag.stats.windows import median
 
 NOTHING = 0.2  # of the records
-FEW, NO_GRADIENT = (
-    6,
-    1e-3,
-)  # records; of the norm, all along: where a loss of half a nat falls it is hundreds of times as large
+# Records; of the norm, all along: where a loss of half a nat falls it is hundreds of times as large
+FEW, NO_GRADIENT = 6, 1e-3
 WIDE = 9.0  # a margin of rewards whose loss, -ln sigmoid, is 0.0001
 
 

@@ -16,10 +16,8 @@ BITS, BITS_TOLERANCE = 1.4427, 0.05
 MOST_TIMES = 512  # of accumulation steps, where the ratio to the evaluation is exact
 MOST_STEPS = 16  # accumulation steps a factor is guessed to be
 USUAL_VOCABULARIES = (30522, 32000, 49152, 50257, 50304, 50265, 64000, 100277, 128256, 151936, 152064, 250002, 256000)
-MOST_NAMED, EXACT = (
-    8,
-    1.5e-3,
-)  # a multiple of ln V this exact is chance in one of ten runs: it needs the header to be a sum
+# A multiple of ln V this exact is chance in one of ten runs: it needs the header to be a sum
+MOST_NAMED, EXACT = 8, 1.5e-3
 LEAST_TIMES, STEADY, MOVED = 1.8, 0.1, 0.05  # of the evaluation; spread of that ratio; by how much the evaluation fell
 EVALUATIONS = 3
 FELL = 0.2  # of the evaluation: by how much it fell beside a training loss that is a part of it; harder text is evaluated more often than easier
