@@ -1,4 +1,4 @@
-"""Whether a log shows the start of its run: by its steps and, where it has none, by the passes over the data that it tells."""
+"""Whether a log shows the start of its run, by its steps or the passes over the data that it tells, and whether it goes beyond the warm-up."""
 
 from __future__ import annotations
 
@@ -9,6 +9,27 @@ from lmdiag.stats import phases
 from lmdiag.stats.windows import median
 
 ROUNDED = 0.011  # of a pass: fractions are printed with two decimals
+PASSES, STEPS = 2, 500  # over so many no warm-up leaves all of a loss where it was
+
+
+def still_warming(run: Run) -> bool:
+    """Tell whether a log says its learning rates, and ends while they rise for the first time.
+
+    >>> steps, rates = np.arange(1, 5), np.array([0.1, 0.2, 0.3, 0.4])
+    >>> still_warming(Run("a", {"lr": Series(steps, rates)})), still_warming(Run("a", {"lr": Series(steps, rates[::-1])}))
+    (True, False)
+    """
+    schedule = phases.phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    return schedule is not None and schedule.still_warming
+
+
+def outlasts_warm_up(run: Run, series: Series) -> bool:
+    """Tell whether values of a run cover some passes over its data, or enough steps, and do not end in warm-up."""
+    if still_warming(run):
+        return False
+    passes = float(run["epoch"].finite.values[-1]) if "epoch" in run and len(run["epoch"].finite) else 0.0
+    span = int(series.steps[-1] - series.steps[0])
+    return run.step_kind == "epoch" or passes >= PASSES or (run.step_kind == "step" and span >= STEPS)
 
 
 def holds_start(run: Run, series: Series) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.beginning import holds_start
+from lmdiag.beginning import holds_start, still_warming
 from lmdiag.chance.guess import (
     FEW_FLAT,
     FEWEST_IN_NATS,
@@ -20,7 +20,6 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.level import Level, level
 from lmdiag.stats.limits import LARGEST_UNIFORM, LEARNS, NEAR_UNIFORM, STILL
-from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
@@ -90,9 +89,7 @@ def uniform(run: Run, losses: Series, seen: Progress) -> Guess | None:
     """Return the guess over a vocabulary of unknown size, where the loss stays at what it may cost."""
     if not run.per_token or seen.low < NEAR_UNIFORM or seen.end < UNIFORM_END or seen.start > UNIFORM_START:
         return None
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    warming = schedule is not None and schedule.still_warming
-    if warming and (seen.records < WARMING_RECORDS or seen.low < WARMING_LOW):
+    if still_warming(run) and (seen.records < WARMING_RECORDS or seen.low < WARMING_LOW):
         return None
     largest = next(fall for above, fall in LARGEST_FALL if seen.low >= above)
     if seen.high / seen.low >= UNIFORM_SPREAD or seen.fall >= largest * seen.end or not _half_stays(losses.values):
@@ -113,9 +110,8 @@ def above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None:
     high = min(seen.end, seen.low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
     if not high or seen.fall >= FREQUENCY_FALL * seen.end:
         return None
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     falls = not _half_stays(losses.values)
-    if falls and schedule is not None and schedule.still_warming:
+    if falls and still_warming(run):
         return None
     end = seen.end if falls else level(losses.values, LASTS).value
     words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs{or_a_sum(run, end)}"
@@ -178,9 +174,7 @@ def from_the_start(run: Run, losses: Series) -> Guess | None:
     low, high, span = float(losses.values.min()), float(losses.values.max()), int(losses.steps[-1] - losses.steps[0])
     if low < UNIFORM_END or high > UNIFORM_START or high - low >= FEW_RANGE * low:
         return None
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    warming = schedule is not None and schedule.still_warming
-    if warming or span < (FEW_EPOCHS if run.step_kind == "epoch" else BEGUN):
+    if still_warming(run) or span < (FEW_EPOCHS if run.step_kind == "epoch" else BEGUN):
         return None
     return Guess(LARGE, low) if losses.values[-1] >= (1 - FEW_FALL) * losses.values[0] else None
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.beginning import holds_start
+from lmdiag.beginning import holds_start, outlasts_warm_up
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import STILL
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
 
-FEWEST, PASSES, STEPS = 3, 2, 500  # evaluations; over so many passes or steps no warm-up leaves all of it where it was
+FEWEST = 3  # evaluations
 # Of the training loss: what the first record may lie above the rest, which learns how often each class occurs
 AT_ONCE = 0.05
 ALIKE, TOGETHER = 0.03, 0.05  # of the loss: spread of the evaluations, and how far from them the training may be
@@ -25,7 +24,12 @@ def agrees(run: Run, trained: Series, evaluated: Series, accuracy: float) -> boo
 
     Its loss is that of the evaluation and falls no more behind its first record, its own accuracy is as high and does not rise.
     """
-    if len(trained) < FEWEST or len(evaluated) < FEWEST or not holds_start(run, trained) or not lasts(run, trained):
+    if (
+        len(trained) < FEWEST
+        or len(evaluated) < FEWEST
+        or not holds_start(run, trained)
+        or not outlasts_warm_up(run, trained)
+    ):
         return False
     values, cost = trained.values, float(median(evaluated.values))
     rest = values[1:]
@@ -42,13 +46,3 @@ def agrees(run: Run, trained: Series, evaluated: Series, accuracy: float) -> boo
     scores = run["accuracy"].finite.values if "accuracy" in run else np.empty(0)
     known = len(scores) >= FEWEST
     return not known or (abs(float(median(scores)) - accuracy) <= AS_OFTEN and scores[-1] - scores[0] <= NO_BETTER)
-
-
-def lasts(run: Run, trained: Series) -> bool:
-    """Tell whether a log covers some passes over the data or enough steps, and does not end in warm-up."""
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    if schedule is not None and schedule.still_warming:
-        return False
-    passes = float(run["epoch"].finite.values[-1]) if "epoch" in run and len(run["epoch"].finite) else 0.0
-    span = int(trained.steps[-1] - trained.steps[0])
-    return run.step_kind == "epoch" or passes >= PASSES or (run.step_kind == "step" and span >= STEPS)

@@ -80,12 +80,13 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
-    if run.objective == "signed" and not likelihoods(run, losses):
+    guessed = likelihoods(run, losses)
+    if run.objective == "signed" and not guessed:
         yield NotChecked(NO_SHAPE.format(SHAPELESS[run.objective]))
         return
     surely = worse_in_nats(run, losses)
     agreed = surely or all_measures(run, losses) or of_a_handful(run, losses) or one_answer(run, losses)
-    agreed = agreed or likelihoods(run, losses)
+    agreed = agreed or guessed
     if len(losses) < LEAST_RECORDS:
         agreed = agreed or from_the_start(run, losses)
     if len(losses) < LEAST_RECORDS and not agreed:

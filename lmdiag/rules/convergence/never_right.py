@@ -3,8 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.beginning import holds_start
-from lmdiag.chance import one_class
+from lmdiag.beginning import holds_start, outlasts_warm_up
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.patterns import lazy
@@ -176,7 +175,7 @@ def _gains_nothing(run: Run, losses: Series) -> bool:
     span = int(losses.steps[-1] - losses.steps[0])
     if (run.step_kind != "step" or span >= LEAST_SPAN) and min(median(values[-quarter:]), values[-1]) >= values[0] > 0:
         return True
-    if len(evaluated) < FEW or not one_class.lasts(run, losses):
+    if len(evaluated) < FEW or not outlasts_warm_up(run, losses):
         return False
     first, last = float(evaluated[0]), float(evaluated[-1])
     return first - last < STILL * abs(last) and float(np.ptp(evaluated)) < ALIKE * abs(last)

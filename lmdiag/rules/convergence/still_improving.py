@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag import loss_law
-from lmdiag.beginning import holds_start
+from lmdiag.beginning import holds_start, still_warming
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -17,7 +17,6 @@ from lmdiag.finding import (
 )
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, RANK_TREND, SURE
-from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.trend import mann_kendall
@@ -114,8 +113,7 @@ def _evaluation_falls(run: Run) -> bool:
 
 def _finding(run: Run, metric: str, last: int, now: float, gain: float, error: float) -> Finding:
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
-    schedule = phases(run["lr"].steps, run["lr"].values) if len(rates) else None
-    constant = schedule is not None and not schedule.still_warming and rates[-1] >= HIGH_LR * rates.max()
+    constant = len(rates) > 0 and rates[-1] >= HIGH_LR * rates.max() and not still_warming(run)
     decay = (
         f"Or let the learning rate ({figure(rates[-1], 3)}) decay: that usually buys 2 to 5% at once."
         if constant
