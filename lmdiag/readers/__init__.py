@@ -168,8 +168,10 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
     _reuse_memory()
-    chosen = "" if options.pattern else options.reader or reader_for(source, options.mapping)
-    if not options.pattern and not options.reader and chosen in MAY_BE_PASTED:
+    if options.pattern or options.reader:
+        return _read(source, options, options.reader)
+    chosen = reader_for(source, options.mapping)
+    if chosen in MAY_BE_PASTED:
         printed, undone = as_printed(source)
         if undone:
             return _of_a_paste(source, printed, undone, options, chosen)

@@ -111,13 +111,10 @@ def _colours(text: str) -> str:
 def _fences(text: str) -> str:
     """Put the marks of code that stand on lines of the log on their own."""
     found = _FENCE.match(text)
-    if (
-        not found
-        or not text.rstrip().endswith(found[1])
-        or found[1] in text[found.end() :].rstrip().removesuffix(found[1])
-    ):
+    if not found or not text.rstrip().endswith(found[1]):
         return text
-    return text[found.end() :].rstrip().removesuffix(found[1])
+    code = text[found.end() :].rstrip().removesuffix(found[1])
+    return text if found[1] in code else code
 
 
 def _ends(text: str) -> str:
@@ -197,20 +194,16 @@ def _wraps(text: str) -> str:
     full = [len(line) == width for line in lines]
     if width < NARROWEST or sum(full) < max(FEW, WRAPPED * len(lines)):
         return text
+    breaks = [f"{line[-WIDEST:]}\n{after[:WIDEST]}" for line, after, wraps in zip(lines, lines[1:], full) if wraps]
+    if any(map(_WHOLE.match, breaks)) or not any(map(_TORN.match, breaks)):
+        return text
     begun = {_kind(line) for line, before in zip(lines, [False, *full]) if not before}
     further = {_kind(line) for line, before in zip(lines, [False, *full]) if before}
     starts = [wraps for wraps, before in zip(full, [False, *full]) if not before]
-    breaks = [f"{line[-WIDEST:]}\n{after[:WIDEST]}" for line, after, wraps in zip(lines, lines[1:], full) if wraps]
-    whole = any(map(_WHOLE.match, breaks)) or not any(map(_TORN.match, breaks))
-    if (
-        whole
-        or len(starts) < FEW
-        or sum(starts) < MOST * len(starts)
-        or begun & further
-        or len(begun) > len(starts) / 2
-    ):
+    few = len(starts) < FEW or sum(starts) < MOST * len(starts)
+    if few or begun & further or len(begun) > len(starts) / 2:
         return text
-    return "".join(line + ("" if whole else "\n") for line, whole in zip(lines, full))
+    return "".join(line if wraps else f"{line}\n" for line, wraps in zip(lines, full))
 
 
 def _kind(line: str) -> str:
@@ -229,19 +222,15 @@ def _joined(text: str) -> str:
         return text
     starts = max((_starts(line, line[:length]) for length in HEADS), key=len)
     records = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)])]
-    torn = any(
-        _ENDS_WITH_COUNT.search(record[-HEADS[0] :]) for record in records[:-1]
-    )  # the text begins within a record
-    return text if torn or not records else "\n".join(records)
+    begins_within_one = any(_ENDS_WITH_COUNT.search(record[-HEADS[0] :]) for record in records[:-1])
+    return text if begins_within_one or not records else "\n".join(records)
 
 
 def _starts(line: str, head: str) -> list[int]:
     """Return where a line begins anew, as it began but for the numbers."""
     if not any(map(str.isalpha, line[: 2 * len(head)])) or not any(map(str.isdigit, head)):
         return []
-    alike = re.compile(
-        r"(?<![^\s])" + re.sub(r"(?:\\ |\s)+", r"\\s+", re.sub(r"\d+", r"\\d+", re.escape(head.strip())))
-    )
+    alike = re.compile(r"(?<!\S)" + re.sub(r"(?:\\ |\s)+", r"\\s+", re.sub(r"\d+", r"\\d+", re.escape(head.strip()))))
     starts = [match.start() for match in alike.finditer(line)]
     return starts if len(starts) >= FEW and not starts[0] else []
 

@@ -61,9 +61,8 @@ def unroll(table: Table) -> None:
         table.totals = np.full(len(step), per_epoch * table.config.get("epochs", 0))
     one_epoch = counted and len(np.unique(epoch[numbered])) == 1
     table.of_epochs = table.of_epochs if one_epoch else set()
-    if (
-        True in table.of_epochs and epoch[numbered][0] > 1
-    ):  # an excerpt from further on: its steps are those of the epoch
+    from_further_on = True in table.of_epochs and epoch[numbered][0] > 1
+    if from_further_on:  # the steps of this excerpt are those of its epoch
         table.totals = np.zeros(len(step))
         table.of_epochs = set()
     table.put(STEP, filled(step))
