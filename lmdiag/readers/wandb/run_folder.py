@@ -35,7 +35,6 @@ class _Found:
     starting_step: int = 0
     resumed: bool = False
     exit_code: int | None = None
-    exit_failed: bool = False
     runtime: int = 0
     bad: int = 0
 
@@ -79,8 +78,6 @@ def _log(sources: Sequence[Source]) -> RawLog:
                 found.bad += 1
         if number:
             restarts.append(Event("restart", found.starting_step or None, f"resumed in {part.name}"))
-    if found.exit_code == _INTERRUPTED and _failed(sources[-1]):
-        found.exit_failed = True
     if found.bad:
         skipped.append(Skipped(0, "record that cannot be decoded", found.bad))
     if not found.rows and not found.run_id:
@@ -94,7 +91,7 @@ def _log(sources: Sequence[Source]) -> RawLog:
         source=source.name,
         config=_header(found),
         settings=unwrapped(found.config),
-        events=(*restarts, *_events(found)),
+        events=(*restarts, *_events(found, sources[-1])),
         skipped=tuple(skipped),
         notes=() if found.rows else ("The run logged no history: it ended before its first `log` call.",),
     )
@@ -182,9 +179,10 @@ def unwrapped(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _events(found: _Found) -> tuple[Event, ...]:
+def _events(found: _Found, last: Source) -> tuple[Event, ...]:
     if found.exit_code is None:
         return ()
-    status = "crashed" if found.exit_failed else _STATUS.get(found.exit_code, "crashed")
+    failed = found.exit_code == _INTERRUPTED and _failed(last)
+    status = "crashed" if failed else _STATUS.get(found.exit_code, "crashed")
     fields_ = {"status": status, "exit_code": found.exit_code, "elapsed_s": found.runtime}
     return (Event("end", message=f"exit code {found.exit_code}", fields=fields_),)
