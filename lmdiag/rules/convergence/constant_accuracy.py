@@ -96,9 +96,9 @@ def _beside_training(run: Run, curve: Curve) -> Iterator[Finding]:
         if few or not one_class.agrees(run, curve.series, evaluated, accuracy):
             continue
         falls = float(evaluated.values[0] - evaluated.values[-1]) >= STILL * abs(float(evaluated.values[-1]))
-        if falls or evaluated.values.min() < NEAR * _cost(accuracy):
-            continue
         low, high = float(evaluated.values.min()), float(evaluated.values.max())
+        if falls or low < NEAR * _cost(accuracy):
+            continue
         yield Finding(
             f"{name} is {figure(accuracy, 4)} in all {len(values):,} evaluations, the loss beside it from {figure(low)} to {figure(high)}, and the training loss, "
             "as high, falls no more: nothing is learned but how often each class occurs.",

@@ -93,9 +93,8 @@ def check(run: Run, curve: Curve) -> Findings:
     if found is None:
         yield from _restless(run, metric, losses)
         return
-    if keeps_time(
-        run, losses.steps[found.late :], losses.values[found.late :] - falling_fit(losses.values[found.late :])
-    ):
+    late = losses.at(slice(found.late, None))
+    if keeps_time(run, late.steps, late.values - falling_fit(late.values)):
         yield NotChecked(
             "the loss swings in step with the passes over the data: a mean that begins again with each, or its text is met again"
         )

@@ -110,10 +110,6 @@ def _wide_second_half(values: np.ndarray) -> float:
     return high - low if high - low >= least and _hang_together(np.clip(flat, low, high)) else 0.0
 
 
-def _wide(values: np.ndarray) -> float:
-    return quantile(values, 0.9) - quantile(values, 0.1)
-
-
 def _hang_together(values: np.ndarray) -> bool:
     """Tell whether neighbours are more alike, or more unlike, than independent values are."""
     centred = values - values.mean()
@@ -164,4 +160,4 @@ def _of_blocks(values: np.ndarray, flat: np.ndarray, level: float, blocks: int) 
 
 def _spread(values: np.ndarray) -> float:
     """Return the standard deviation as the 10 to 90% range shows it: the end of a steep start is no swing."""
-    return _wide(values) / 2.56
+    return (quantile(values, 0.9) - quantile(values, 0.1)) / 2.56

@@ -170,10 +170,7 @@ def _severity(run: Run, metric: str, hump: Hump, first: int, back: int) -> tuple
         return Severity.INFO, f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
     long = (back - first) >= LONG * (run.last_step - run.first_step)
     late = first - run.first_step >= EARLY * (run.last_step - run.first_step)
-    rise, start = (
-        hump.highest - hump.level,
-        float(median(run[metric].finite.values[:WIDTH])) if metric in run else np.inf,
-    )
-    lost = rise >= min(HIGH_NATS, LOST * (start - hump.level)) if start > hump.level else rise >= HIGH_NATS
-    high = late and hump.share >= HIGH and lost
+    gained = float(median(run[metric].finite.values[:WIDTH])) - hump.level if metric in run else np.inf
+    least = min(HIGH_NATS, LOST * gained) if gained > 0 else HIGH_NATS
+    high = late and hump.share >= HIGH and hump.highest - hump.level >= least
     return (Severity.WARNING if long or high else Severity.INFO), ""

@@ -30,7 +30,7 @@ SOME_RIGHT = 0.1  # of all answers: where fewer are right, no gain of them outwe
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
 EVALUATE_TRAINED = "Evaluate on a part of the training text: if that is as bad, the evaluation is wrong (its vocabulary, its shift, its weights)."
-STOP_THERE = "Stop there next time, or use early stopping."
+STOP_THERE = "Stop there next time{}, or use early stopping."
 REGULARISE = "More or more varied data; dropout or weight decay; a lower learning rate."
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
@@ -279,19 +279,14 @@ def _severity(
 
 def _rose_at_once(run: Run, losses: Series, best: int, found: Rise) -> str:
     """Return between which steps a loss rose at once, far and for good, while the training loss went on as before; "" where it did not."""
-    steps, row = np.diff(losses.values), best + int(np.argmax(np.diff(losses.values)[best:])) + 1
-    if (
-        run.kind == "preference"
-        or row < BEFORE_A_JUMP
-        or "loss" not in run
-        or steps[row - 1] < max(AT_ONCE * found.rise, JUMP * found.low)
-    ):
+    rises = np.diff(losses.values)
+    row = best + int(np.argmax(rises[best:])) + 1
+    far = rises[row - 1] >= max(AT_ONCE * found.rise, JUMP * found.low)
+    if not far or row < BEFORE_A_JUMP or "loss" not in run or run.kind == "preference":
         return ""
     training, begin, end = run["loss"].finite, int(losses.steps[row - 1]), int(losses.steps[row])
-    before, after = (
-        training.between(run.first_step, begin).values[-BESIDE:],
-        training.between(end, run.last_step).values[:BESIDE],
-    )
+    before = training.between(run.first_step, begin).values[-BESIDE:]
+    after = training.between(end, run.last_step).values[:BESIDE]
     if min(len(before), len(after)) < BESIDE or abs(median(after) / median(before) - 1) > AS_BEFORE:
         return ""
     return f"between {run.place(begin)} and {run.place(end)}"
@@ -314,7 +309,7 @@ def _advice(run: Run, metric: str, losses: Series, best: int, found: Rise, toget
         return again, keep, "If it is as good as it was, look at what was trained on in between."
     if together:
         cause = "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."
-        return keep, STOP_THERE, cause
+        return keep, STOP_THERE.format(""), cause
     seen, epoch = (run.value_at("epoch", at) or 0.0 for at in (run.last_step, step))
     if 0 < seen < 1:
         cause = f"Look at what is trained on since: after {figure(seen, 2)} epochs no text came twice, and none is known by heart."
@@ -325,7 +320,7 @@ def _advice(run: Run, metric: str, losses: Series, best: int, found: Rise, toget
         )
     few = figure(epoch, 2)
     enough = "" if few == "0" else f": {few} epoch{' is' if few == '1' else 's are'} enough"
-    return keep, STOP_THERE.replace(",", f"{enough},"), REGULARISE
+    return keep, STOP_THERE.format(enough), REGULARISE
 
 
 def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
