@@ -41,7 +41,7 @@ ON_THEIR_OWN = ("app", "train", "demo")  # these serve, or train for a minute: t
 OTHER_COMMANDS = {  # what cannot run here: why
     "lmdiag check s3://bucket/sweep/": "asks another machine: tests/sources/test_remote.py serves a bucket",
     "lmdiag check s3://bucket/sweep/ -o parquet=sweep.parquet": "the same",
-    "lmdiag check 'gs://bucket/sweep/*.jsonl' --scheduler tcp://head:8786": "the same, and tests/test_fleet.py a cluster",
+    "lmdiag check 'gs://bucket/sweep/*.jsonl' --scheduler tcp://head:8786": "the same, and tests/fleet/test_fleet.py a cluster",
 }
 
 

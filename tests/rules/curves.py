@@ -14,6 +14,11 @@ def falling(n: int = 400, start: float = 10.8, floor: float = 3.0, noise: float 
     return curve + np.random.default_rng(seed).normal(0, noise, n)
 
 
+def flat(level: float, n: int, noise: float = 0.01, seed: int = 0) -> np.ndarray:
+    """A loss that stays, with normal noise of a share of its level: float64[n]."""
+    return level + level * noise * np.random.default_rng(seed).normal(size=n)
+
+
 def lasting_noise(n: int, records: float, seed: int = 0) -> np.ndarray:
     """Noise of standard deviation 1, half of whose variance lasts for so many records: float64[n]."""
     rng = np.random.default_rng(seed)
@@ -53,6 +58,14 @@ def healthy(n: int = 400, seed: int = 0) -> Run:
     evaluations = Series(at, falling(n, noise=0, seed=seed)[at - 1] + 0.1 + rng.normal(0, 0.01, len(at)))
     norms = np.exp(rng.normal(0, 0.15, n)) * (0.5 + 3 * np.exp(-np.arange(n) / (n / 20)))
     return run(loss=loss, lr=cosine_lr(n), grad_norm=norms, val__loss=evaluations)
+
+
+def overfit(evaluations: int = 12, best: int = 4, rise: float = 0.3, noise: float = 0.005, seed: int = 0) -> Run:
+    """A run whose training loss falls throughout, and whose evaluations rise evenly since the best of them."""
+    rng = np.random.default_rng(seed)
+    down, up = np.linspace(3.0, 2.0, best + 1), 2.0 + rise * np.linspace(0, 1, evaluations - best)[1:]
+    losses = np.r_[down, up] + rng.normal(0, noise, evaluations)
+    return run(loss=np.linspace(4, 0.5, 100 * evaluations), val__loss=series(losses, every=100, first=100))
 
 
 def fires(rule, made: Run, **settings) -> list:

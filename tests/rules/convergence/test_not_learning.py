@@ -8,17 +8,13 @@ import pytest
 
 from lmdiag.finding import NotChecked
 from lmdiag.rules.convergence.not_learning import check
-from tests.rules.curves import cosine_lr, falling, fires, healthy, levels, pairs, policy, run, series
-
-
-def flat(level: float, n: int, noise: float = 0.03, seed: int = 0) -> np.ndarray:
-    return level + level * noise * np.random.default_rng(seed).normal(size=n)
+from tests.rules.curves import cosine_lr, falling, fires, flat, healthy, levels, pairs, policy, run, series
 
 
 @pytest.mark.parametrize("level", [0.7, 2.5, 4.0, 10.4])
 @pytest.mark.parametrize("n", [30, 100, 1000])
 def test_flat_losses(level, n):
-    found = [fires(check, run(loss=flat(level, n, seed=seed))) for seed in range(5)]
+    found = [fires(check, run(loss=flat(level, n, 0.03, seed))) for seed in range(5)]
     assert sum(map(len, found)) == 5
 
 
@@ -29,7 +25,7 @@ def test_a_trivial_but_significant_gain_is_not_learning():
 
 
 def test_a_loss_that_rose_is_said_to_have_risen():
-    (found,) = fires(check, run(loss=np.r_[flat(4.0, 10), flat(8.0, 90, 0.2)]))
+    (found,) = fires(check, run(loss=np.r_[flat(4.0, 10, 0.03), flat(8.0, 90, 0.2)]))
     assert re.fullmatch(
         r"The loss has a median of 8\S* over the last quarter of 100 records, above the 4\S* of its first ones\.",
         found.message,
@@ -37,7 +33,7 @@ def test_a_loss_that_rose_is_said_to_have_risen():
 
 
 def test_a_zero_learning_rate_is_named_first():
-    (found,) = fires(check, run(loss=flat(4.0, 100), lr=np.zeros(100)))
+    (found,) = fires(check, run(loss=flat(4.0, 100, 0.03), lr=np.zeros(100)))
     assert "learning rate is zero" in found.advice[0]
 
 
@@ -49,11 +45,11 @@ def test_silent_on_learning(n, noise):
 
 
 def test_silent_on_the_tail_of_a_run():
-    assert fires(check, run(loss=flat(2.5, 200), first=8000)) == []
+    assert fires(check, run(loss=flat(2.5, 200, 0.03), first=8000)) == []
 
 
 def test_the_first_steps_of_a_long_run_are_not_judged():
-    made = run(loss=flat(10.5, 20), config={"max_steps": 100_000})
+    made = run(loss=flat(10.5, 20, 0.03), config={"max_steps": 100_000})
     assert [type(said) for said in check.look(made)] == [NotChecked]
 
 
@@ -80,7 +76,7 @@ def test_silent_on_a_fine_tune_that_learned_all_by_its_second_record():
 
 def test_a_larger_learning_rate_is_advised_only_below_the_usual_ones():
     for peak, words in ((1e-6, "ten times larger"), (1e-3, "both ways")):
-        (found,) = fires(check, run(loss=flat(2.5, 60), lr=np.full(60, peak)))
+        (found,) = fires(check, run(loss=flat(2.5, 60, 0.03), lr=np.full(60, peak)))
         assert any(words in said for said in found.advice)
 
 
